@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gmem/kvm.h - libgmem-kvm: KVM's memory slots kept in step with a space, and exits served through spaces.
+ *
+ * Slots follow the kernel's Documentation/virt/kvm/api.rst (KVM_SET_USER_MEMORY_REGION, KVM_CAP_READONLY_MEM, KVM_CAP_NR_MEMSLOTS,
+ * KVM_CAP_MULTI_ADDRESS_SPACE). The adapter is a listener of one space: each commit's changes are planned first (pure),
+ * then carried out; an ioctl that fails is rolled back and refuses the commit.
+ *
+ * Every range with host memory becomes a slot after both ends are trimmed inward to whole pages; what is left over at
+ * unaligned ends reaches gmem_kvm_handle_exit(). A romd region in direct mode gets a read-only slot, so that writes exit.
+ */
+#ifndef GMEM_KVM_H
+#define GMEM_KVM_H
+
+#include <gmem/space.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kvm_run;                    /* <linux/kvm.h> */
+struct kvm_userspace_memory_region; /* <linux/kvm.h> */
+
+typedef struct gmem_kvm gmem_kvm;
+
+enum gmem_kvm_policy {
+    /* A range's slot is read-only when the range is (a PAM window made read-only is): the guest can't write there. */
+    GMEM_KVM_POLICY_DEFAULT = 0,
+    /* The calls QEMU makes, to be compared with its traces: read-only follows the region, not the range. */
+    GMEM_KVM_POLICY_REFERENCE = 1,
+};
+
+/*
+ * Carries out one KVM_SET_USER_MEMORY_REGION: 0 or a negative errno. memory_size 0 removes the slot. Called inside commits.
+ */
+typedef int gmem_kvm_set_fn(void *opaque, const struct kvm_userspace_memory_region *call);
+
+/* Receives one line in the text of QEMU's trace event kvm_set_user_memory, without newline, after each call. */
+typedef void gmem_kvm_trace_fn(void *opaque, const char *line);
+
+struct gmem_kvm_options {
+    size_t struct_size; /* sizeof(struct gmem_kvm_options) */
+    int vm_fd;          /* of KVM_CREATE_VM; stays the caller's. Not used when set is given */
+    uint16_t as_id;     /* KVM address space: upper half of the slot number */
+    enum gmem_kvm_policy policy;
+    uint32_t max_slots;      /* 0: ask the kernel (KVM_CAP_NR_MEMSLOTS), or 32764 when set is given */
+    uint64_t max_slot_bytes; /* largest slot, whole pages; 0: the kernel's limit, (2^31 - 1) pages */
+    uint64_t page_size;      /* 0: the host's (sysconf(3) _SC_PAGESIZE); or a larger power of two */
+    int32_t priority;        /* of the listener; 10 is usual */
+    gmem_kvm_set_fn *set;    /* NULL: the ioctl on vm_fd; else called instead (dry runs, tests) */
+    void *set_opaque;
+    gmem_kvm_trace_fn *trace; /* NULL: none */
+    void *trace_opaque;
+};
+
+/*
+ * Attach to a space: all its ranges get their slots now. *ret_kvm is the caller's, to be ended with gmem_kvm_destroy() before
+ * the space and the vm. One space and one as_id each; several adapters may share a vm_fd with different as_ids.
+ *
+ * -EINVAL   a NULL argument or an option out of range
+ * -ENOSPC   more slots needed than there are (later: refuses the commit with it)
+ * -ENOTSUP  as_id is not 0 and the kernel has no such address space, or read-only slots are missing
+ * -ENOMEM, -EBUSY (as gmem_listener_register()), or what the ioctl failed with
+ */
+GMEM_API int gmem_kvm_create(gmem_space *space, const struct gmem_kvm_options *options,
+                             gmem_kvm **ret_kvm) GMEM_MUST_CHECK;
+
+/* Remove all slots and detach. NULL is allowed. */
+GMEM_API void gmem_kvm_destroy(gmem_kvm *kvm);
+
+/* Counters since the adapter was created. */
+struct gmem_kvm_stats {
+    uint64_t calls;         /* slot calls made, removals included */
+    uint64_t removals;      /* of these, with size 0 */
+    uint64_t bytes_added;   /* sum of the sizes added */
+    uint64_t bytes_removed; /* sum of the sizes removed */
+    uint64_t failed;        /* calls the kernel refused */
+    uint32_t slots;         /* in use now */
+    uint32_t slots_peak;
+};
+GMEM_API void gmem_kvm_stats(gmem_kvm *kvm, struct gmem_kvm_stats *ret_stats);
+
+/* One slot in use, as QEMU and the kernel count it: slot has as_id in its upper half. */
+struct gmem_kvm_slot {
+    uint32_t slot;
+    uint32_t flags; /* KVM_MEM_* */
+    uint64_t gpa;
+    uint64_t size;
+    void *host;
+};
+/* Call fn for each slot by rising gpa until it returns non-zero, which is then returned. Takes the vm's writer turn. */
+typedef int gmem_kvm_slot_fn(void *opaque, const struct gmem_kvm_slot *slot);
+GMEM_API int gmem_kvm_foreach_slot(gmem_kvm *kvm, gmem_kvm_slot_fn *fn, void *opaque) GMEM_MUST_CHECK;
+
+/* " KVM" if some of the section is in a slot, else NULL: for struct gmem_print_options.mark, with the gmem_kvm as opaque. */
+GMEM_API const char *gmem_kvm_mark(void *opaque, const struct gmem_section *section);
+
+/*
+ * Serve an exit of a vCPU for memory (KVM_EXIT_MMIO) or ports (KVM_EXIT_IO, string instructions included) with the accesses of
+ * the two spaces. Data is put where KVM_RUN takes it from. *ret_result (may be NULL) says how the guest's accesses fared; a failed
+ * one has read all ones or zero, as its space says. Runs on the vCPU's thread, calls device callbacks.
+ *
+ * -ENOTSUP  another exit reason: nothing was done
+ * -EINVAL   a NULL argument, or a kvm_run that makes no sense
+ */
+GMEM_API int gmem_kvm_handle_exit(gmem_space *memory, gmem_space *ports, struct kvm_run *run,
+                                  struct gmem_attrs attrs, gmem_result *ret_result) GMEM_MUST_CHECK;
+
+/*
+ * The trace line of QEMU's pci_cfg_write: "pci_cfg_write NAME BB:DD.F @0xOFFSET <- 0xVALUE". Returns as snprintf(3) does.
+ */
+GMEM_API int gmem_trace_pci_cfg_write(char *buf, size_t size, const char *name, unsigned bus, unsigned device,
+                                      unsigned function, unsigned offset, uint32_t value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gmem/ram.h - RAM blocks: the host memory behind ram, rom and romd regions.
+ *
+ * A block has a stable id string, unique in its vm, and a place in the vm's RAM offset space, which numbers every
+ * byte of guest RAM once (migration streams and dirty bitmaps are indexed by it). It is counted: the creator has one
+ * reference, each region made of it another; the memory is unmapped, and its id and offsets can be used again, when the
+ * last is gone.
+ */
+#ifndef GMEM_RAM_H
+#define GMEM_RAM_H
+
+#include <gmem/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum gmem_ram_backing {
+    GMEM_RAM_ANON = 0,   /* anonymous memory (mmap(2)) */
+    GMEM_RAM_MEMFD = 1,  /* a memfd_create(2) file, which other processes can be given */
+    GMEM_RAM_FILE = 2,   /* the file at path, from file_offset on; created, and grown, as needed */
+    GMEM_RAM_CALLER = 3, /* memory the caller already has; it stays the caller's and must outlive the block */
+};
+
+/* Flags of a block. */
+#define GMEM_RAM_SHARED 0x01u    /* MAP_SHARED: writes are seen by other mappings (default: private) */
+#define GMEM_RAM_PREALLOC 0x02u  /* touch every page now, so that running out of memory fails here */
+#define GMEM_RAM_HUGE 0x04u      /* advise transparent huge pages (madvise(2) MADV_HUGEPAGE) */
+#define GMEM_RAM_NO_DUMP 0x08u   /* leave it out of core dumps (MADV_DONTDUMP) */
+#define GMEM_RAM_NO_FORK 0x10u   /* children of fork(2) do not get it (MADV_DONTFORK) */
+#define GMEM_RAM_MERGE 0x20u     /* let KSM merge equal pages (MADV_MERGEABLE) */
+#define GMEM_RAM_READONLY 0x40u  /* FILE: open and map it read-only; only rom regions may be made of it */
+#define GMEM_RAM_HUGETLB 0x80u   /* MEMFD: hugetlbfs pages of huge_page_size bytes (memfd_create(2) MFD_HUGETLB) */
+
+struct gmem_ram_options {
+    size_t struct_size; /* sizeof(struct gmem_ram_options) */
+    const char *id;     /* unique in the vm, 1 to GMEM_RAM_ID_MAX bytes; copied */
+    uint64_t size;      /* bytes, at least 1; what is mapped is rounded up to the backing's page size */
+    enum gmem_ram_backing backing;
+    uint32_t flags;          /* GMEM_RAM_* */
+    const char *path;        /* FILE: its path; a directory (e.g. a hugetlbfs mount): an unlinked file in it */
+    uint64_t file_offset;    /* FILE: where in the file the block begins; a multiple of the page size */
+    uint64_t huge_page_size; /* HUGETLB: 0 is the system's default */
+    void *host;              /* CALLER: the memory; size bytes, page-aligned */
+    uint64_t align;          /* alignment of the mapping in the host: 0 (page size) or a power of two at least that */
+};
+
+#define GMEM_RAM_ID_MAX 255u
+
+/*
+ * Create a block; its contents are zero, or the file's, or what the caller's memory holds. *ret_ram is the caller's
+ * reference. Takes the vm's writer turn for a moment (for id and offset). Advice that the kernel does not know is
+ * logged and ignored; failing to map or to preallocate is an error.
+ *
+ * -EINVAL     a NULL or empty id, zero size, unknown backing or flags, flags that do not fit the backing (SHARED with
+ *             READONLY is fine, PREALLOC with READONLY is not), a misaligned pointer, offset or align
+ * -EEXIST     the id is in use in this vm
+ * -ENOMEM     the host has no memory, or no address space, for it
+ * -ENOSPC     no room left in the vm's RAM offset space
+ * -EOVERFLOW  the size can't be rounded up to the page size
+ * -EBUSY      called from a listener callback
+ * other       what open(2), ftruncate(2), memfd_create(2) or mmap(2) failed with: -ENOENT, -EACCES, -EISDIR, -EPERM ...
+ */
+GMEM_API int gmem_ram_create(gmem_vm *vm, const struct gmem_ram_options *options,
+                             gmem_ram **ret_ram) GMEM_MUST_CHECK;
+
+/* An anonymous private block: gmem_ram_create() with the defaults. */
+GMEM_API int gmem_ram_create_anon(gmem_vm *vm, const char *id, uint64_t size,
+                                  gmem_ram **ret_ram) GMEM_MUST_CHECK;
+
+/* Take another reference; returns ram. unref gives one up; NULL is allowed. Any thread. */
+GMEM_API gmem_ram *gmem_ram_ref(gmem_ram *ram);
+GMEM_API void gmem_ram_unref(gmem_ram *ram);
+
+/* What a block is; immutable while a reference is held. Any thread. */
+GMEM_API gmem_vm *gmem_ram_vm(const gmem_ram *ram);
+GMEM_API const char *gmem_ram_id(const gmem_ram *ram);
+GMEM_API void *gmem_ram_host(const gmem_ram *ram);
+GMEM_API uint64_t gmem_ram_size(const gmem_ram *ram);      /* as asked for */
+GMEM_API uint64_t gmem_ram_mapped(const gmem_ram *ram);    /* rounded up to page_size */
+GMEM_API uint64_t gmem_ram_page_size(const gmem_ram *ram); /* of the backing */
+GMEM_API uint64_t gmem_ram_offset(const gmem_ram *ram);    /* in the vm's RAM offset space, bytes */
+GMEM_API uint32_t gmem_ram_flags(const gmem_ram *ram);
+
+/*
+ * The file behind a memfd or file block and where in it the block begins, to hand to another process. The descriptor
+ * stays the library's (dup(2) it to keep it).
+ *
+ * -ENODATA  the block has no file (anonymous or the caller's)
+ */
+GMEM_API int gmem_ram_fd(const gmem_ram *ram, int *ret_fd, uint64_t *ret_file_offset) GMEM_MUST_CHECK;
+
+/* The block of vm with this id, with a reference of the caller's. -ENOENT: there is none. */
+GMEM_API int gmem_ram_find(gmem_vm *vm, const char *id, gmem_ram **ret_ram) GMEM_MUST_CHECK;
+
+/*
+ * The block that host points into and the offset in it, with a reference of the caller's. -ENOENT: none.
+ */
+GMEM_API int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ram,
+                                uint64_t *ret_offset) GMEM_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

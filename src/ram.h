@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* ram.h - struct gmem_ram: one RAM block. */
+#ifndef GMEM_SRC_RAM_H
+#define GMEM_SRC_RAM_H
+
+#include "vm.h"
+#include <gmem/ram.h>
+
+struct gmem_ram {
+    gmem_vm *vm;
+    unsigned long refs; /* atomic */
+    struct gmem__link link; /* in vm->rams, under vm->mutex */
+    uint8_t *host;
+    uint64_t size;   /* as asked for */
+    uint64_t mapped; /* rounded up */
+    uint64_t offset; /* in the vm's RAM offset space */
+    uint64_t page_size;
+    uint64_t file_offset;
+    uint32_t flags;
+    enum gmem_ram_backing backing;
+    int fd; /* -1: none */
+    char *id;
+};
+
+/* Unmap and free a block whatever refers to it: gmem_vm_destroy() only, after the regions are gone. */
+void gmem__ram_free(gmem_ram *ram);
+
+#endif

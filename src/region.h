@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region.h - struct gmem_region: a node of the topology, its edges in both directions, and its references.
+ *
+ * Everything an edit can change is in struct gmem__props. There is one way to change it, gmem__region_apply(), which also
+ * keeps the edges and the references they hold; an edit journals the old props, an undo applies them again.
+ */
+#ifndef GMEM_SRC_REGION_H
+#define GMEM_SRC_REGION_H
+
+#include "range.h"
+#include "vm.h"
+#include <gmem/ram.h>
+#include <gmem/region.h>
+
+/* Attributes a region has itself: the GMEM_RANGE_* bits, and this one. */
+#define GMEM__ATTR_DISABLED 0x10000u
+
+/* Immutable sorted arrays, replaced as a whole by edits, so that an undo needs no memory. Counted; NULL is empty. */
+struct gmem__eventfds {
+    unsigned refs;
+    size_t count;
+    struct gmem_eventfd items[]; /* by offset, size, match, data */
+};
+
+struct gmem__interval {
+    uint64_t first, last;
+};
+
+struct gmem__intervals {
+    unsigned refs;
+    size_t count;
+    struct gmem__interval items[]; /* by first, last */
+};
+
+struct gmem__props {
+    gmem_region *container; /* NULL: placed nowhere; a reference while placed is held by the container on the child */
+    uint64_t offset;        /* in the container; where a root is shown */
+    int32_t priority;
+    uint64_t seq;         /* order of placement among equals: higher wins */
+    uint64_t last;        /* size - 1 */
+    uint32_t attrs;       /* GMEM_RANGE_* of its own, GMEM__ATTR_DISABLED */
+    gmem_region *target;  /* alias: a reference held */
+    uint64_t target_from; /* alias: where the window starts in target */
+    struct gmem__eventfds *eventfds;
+    struct gmem__intervals *coalesced;
+};
+
+struct gmem_region {
+    /* Immutable. */
+    gmem_vm *vm;
+    enum gmem_kind kind;
+    char *name;
+    char *label;
+    struct gmem_owner owner;
+    gmem_ram *ram;
+    struct gmem_mmio_ops ops; /* widths and order resolved: no zeros, no NATIVE */
+    void *opaque;
+
+    /* Atomic, any thread. */
+    unsigned long refs; /* all references, those below included */
+    unsigned long pins; /* of views and lookups: while there are any the owner is referenced */
+
+    /* Only with the writer turn. */
+    struct gmem__props p;
+    struct gmem__link children; /* .sibling, by falling priority, then falling seq: in the order in which they win */
+    struct gmem__link sibling;
+    struct gmem__link aliases; /* .alias: the aliases that aim here */
+    struct gmem__link alias;
+    struct gmem__link vm_link;
+    uint64_t mark;        /* equals vm->epoch when visited in the current walk */
+    uint64_t view_mark;   /* equals the epoch of the commit that set view */
+    gmem_view *view;      /* scratch of a commit: the view rendered of this root */
+    gmem_region *dead_next;
+};
+
+static inline bool gmem__region_enabled(const gmem_region *region)
+{
+    return !(region->p.attrs & GMEM__ATTR_DISABLED);
+}
+
+/* Whether it shows something itself, apart from its subregions. */
+static inline bool gmem__region_terminates(const gmem_region *region)
+{
+    return region->kind != GMEM_KIND_CONTAINER && region->kind != GMEM_KIND_ALIAS;
+}
+
+/* Apply new props, relinking edges as needed. Takes over the references that new holds; gives up those of the old. Can't fail. */
+void gmem__region_apply(gmem_region *region, const struct gmem__props *props);
+/* Take or give up the references that props hold (container's on region excepted). */
+void gmem__props_ref(const struct gmem__props *props);
+void gmem__props_unref(const struct gmem__props *props);
+
+/* A view or a lookup begins or ceases to reach it. Any thread. */
+void gmem__region_pin(gmem_region *region);
+void gmem__region_unpin(gmem_region *region);
+
+/* Mark region and everything that shows it with a fresh or the current epoch; returns at marks already set. */
+int gmem__region_mark_up(gmem_region *region, uint64_t epoch) GMEM_MUST_CHECK;
+
+/* Free the regions on vm->dead. With the turn. */
+void gmem__region_bury(gmem_vm *vm);
+/* Free one region whatever refers to it: gmem_vm_destroy() only. */
+void gmem__region_free(gmem_region *region);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vm.h - struct gmem_vm, the writer turn, and the small services that every part uses: logging, refusals, growing arrays.
+ */
+#ifndef GMEM_SRC_VM_H
+#define GMEM_SRC_VM_H
+
+#include <gmem/listener.h>
+#include <gmem/vm.h>
+#include <pthread.h>
+
+#define GMEM__REASON_MAX 512u
+
+struct gmem__undo;
+
+/* A list head or link; empty when it points to itself. */
+struct gmem__link {
+    struct gmem__link *prev, *next;
+};
+
+static inline void gmem__link_init(struct gmem__link *link)
+{
+    link->prev = link;
+    link->next = link;
+}
+
+static inline bool gmem__link_empty(const struct gmem__link *link)
+{
+    return link->next == link;
+}
+
+static inline void gmem__link_before(struct gmem__link *at, struct gmem__link *link)
+{
+    link->prev = at->prev;
+    link->next = at;
+    at->prev->next = link;
+    at->prev = link;
+}
+
+static inline void gmem__link_remove(struct gmem__link *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    gmem__link_init(link);
+}
+
+#define GMEM__OF(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
+
+struct gmem_vm {
+    enum gmem_endian endian; /* LITTLE or BIG, never NATIVE; immutable */
+    gmem_log_fn *log;        /* immutable */
+    void *log_opaque;
+
+    /* The mutex is held for moments only, never in a callback. It guards the turn, the reason and the RAM blocks. */
+    pthread_mutex_t mutex;
+    pthread_cond_t turn_free;
+    pthread_t turn_owner; /* meaningful while depth > 0 */
+    unsigned depth;       /* of nested transactions; written by the owner with the mutex held */
+    int reason_err;
+    char reason[GMEM__REASON_MAX];
+    struct gmem__link rams; /* struct gmem_ram.link, by rising offset */
+
+    /* Below: only with the writer turn. */
+    bool notifying;           /* a listener callback runs: edits are refused */
+    size_t *savepoints;       /* journal length at each begin */
+    size_t savepoints_room;   /* allocated */
+    struct gmem__undo *undos; /* the journal */
+    size_t undo_count;
+    size_t undo_room;
+    uint64_t epoch;            /* of marks in regions; counts up */
+    uint64_t next_seq;         /* order of placement */
+    struct gmem__link regions; /* struct gmem_region.vm_link */
+    struct gmem__link spaces;  /* struct gmem_space.vm_link, in order of creation */
+    struct gmem__link listeners; /* struct gmem__listener.link, by rising priority, then age */
+    gmem_view *empty;            /* what a root shows that shows nothing */
+    bool global_log;
+
+    gmem_region *dead; /* lock-free stack of regions nobody can reach, freed by whoever has the turn next */
+
+    struct gmem_vm_stats stats; /* each counter written with the turn, read with relaxed loads */
+};
+
+/* Log a line; dropped when the vm has no callback. */
+void gmem__log(gmem_vm *vm, enum gmem_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Note why something is refused, for gmem_vm_reason(), and return err. */
+int gmem__refuse(gmem_vm *vm, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * Take the turn, or nest. -EBUSY inside a listener callback of this thread. Each success is matched by
+ * gmem__turn_release(), which at depth 0 also frees dead regions.
+ */
+int gmem__turn_acquire(gmem_vm *vm) GMEM_MUST_CHECK;
+void gmem__turn_release(gmem_vm *vm);
+/* Whether this thread has the turn. */
+bool gmem__turn_mine(gmem_vm *vm);
+/* Free dead regions now if nobody has the turn; otherwise its holder will. Any thread, never waits. */
+void gmem__turn_poke(gmem_vm *vm);
+
+/* Make *array (elements of size bytes) hold at least count elements; doubles. -ENOMEM leaves it as it was. */
+int gmem__grow(void **array, size_t *room, size_t count, size_t size) GMEM_MUST_CHECK;
+
+/*
+ * Copy a caller's option struct of struct_size bytes into known (zeroed first), refusing a struct_size of zero and unknown tails
+ * that are not zero. -EINVAL.
+ */
+int gmem__options_copy(void *known, size_t known_size, const void *given, size_t struct_size) GMEM_MUST_CHECK;
+
+#define GMEM__COUNT(vm, counter, n) \
+    __atomic_store_n(&(vm)->stats.counter, (vm)->stats.counter + (n), __ATOMIC_RELAXED)
+
+#endif

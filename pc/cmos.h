@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Real-time clock and CMOS memory of the PC: Motorola MC146818A (the functions of a DS12887's), ports 0x70 and 0x71.
+ *
+ * The clock starts at the host's time in UTC and runs with it. BCD and binary, 24 and 12 hours, setting the time, update-in-progress,
+ * alarm, update-ended and periodic interrupts are modelled. Absent: daylight saving, the square wave pin, the NMI mask
+ * (bit 7 of port 0x70 is ignored); the day of the week follows the date and can't be set.
+ */
+#ifndef GMEM_PC_CMOS_H
+#define GMEM_PC_CMOS_H
+
+#include <gmem/gmem.h>
+
+#include "irq.h"
+
+struct cmos;
+
+/* Nanoseconds since 1970-01-01 00:00 UTC; any thread, must not block. */
+struct cmos_clock {
+    uint64_t (*now)(void *opaque);
+    void *opaque;
+};
+
+/* cmos_tick() when no interrupt will come by the passing of time alone. */
+#define CMOS_NEVER UINT64_MAX
+
+/*
+ * Create the device on the host's clock, with a thread of its own that raises interrupts when they are due. The
+ * memory tells the firmware of cpus processors (1 to 255), of ram_below_4g bytes of RAM from address 0 and of ram_above_4g from 4
+ * GiB. irq8 is active high and level: it is lowered by reading register C.
+ *
+ * -EINVAL  cpus is out of range
+ * -EAGAIN  no thread can be made
+ * -ENOMEM  out of memory
+ */
+int cmos_create(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint64_t ram_above_4g, unsigned cpus,
+                struct pc_irq irq8, struct cmos **ret) GMEM_MUST_CHECK;
+
+/* The same on another clock and without a thread: the caller must call cmos_tick(). */
+int cmos_create_clock(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint64_t ram_above_4g, unsigned cpus,
+                      struct pc_irq irq8, struct cmos_clock clock, struct cmos **ret) GMEM_MUST_CHECK;
+
+/* Stop the thread and end the device, before the vm. NULL is allowed. */
+void cmos_destroy(struct cmos *cmos);
+
+/* The reset pin: interrupts off and none pending; time and memory stay. */
+void cmos_reset(struct cmos *cmos);
+
+/*
+ * Bring the flags up to the clock's time and raise the interrupt if one is due. Returns the clock's time at which to call
+ * again, or CMOS_NEVER. Any thread.
+ */
+uint64_t cmos_tick(struct cmos *cmos);
+
+#endif

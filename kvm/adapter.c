@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * adapter.c - owns the table of a space's slots and keeps it, and KVM's, as the space's view says.
+ *
+ * A listener. Between begin and commit it only notes what it hears; commit nets the notes, plans (slotplan.c) and
+ * makes the calls. Everything but the counters, which any thread may read, is touched under the vm's writer turn
+ * only.
+ *
+ *  (a) The table is what the kernel has: it is changed after, and only after, a call that succeeded.
+ *  (b) A commit that fails has taken back, last first, each call it had made. Should the kernel refuse that too, the
+ *      slot stays gone or stays there; the guest's accesses still reach the right memory through exits, and the next
+ *      change there mends it.
+ *  (c) Notes last until a commit succeeds, and a range's removal and addition cancel out. So it does not matter
+ *      whether the undo of a transaction arrives before this listener's commit, after it failed, or (as a sequence of
+ *      its own) after it succeeded.
+ *  (d) Undoing needs no memory that the commit did not set aside, and gives slots their old numbers.
+ */
+#include "internal.h"
+#include "slotplan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <gmem/kvm.h>
+#include <gmem/listener.h>
+#include <gmem/vm.h>
+
+enum note_kind {
+    NOTE_DEL,
+    NOTE_ADD,
+    NOTE_LOG,
+};
+
+/* One callback heard. The first five members say of which range, and order them; seq is when. */
+struct note {
+    uint64_t first;
+    uint64_t last;
+    uint64_t offset;
+    uintptr_t region; /* for comparison only */
+    uint32_t attrs;   /* without logging clients */
+    enum note_kind kind;
+    size_t seq;
+    uint32_t flags; /* ADD: KVM_MEM_* */
+    bool log;       /* LOG: somebody wants it */
+    bool slot;      /* ADD: it has memory that can be slots, namely run */
+    struct gmem__run run;
+};
+
+struct gmem_kvm {
+    gmem_vm *vm;
+    gmem_space *space;
+    struct gmem_kvm_options options; /* complete: no zeros that mean something else */
+    struct gmem_listener listener;
+    gmem__slotplan_fn *policy;
+
+    struct gmem__slots slots;
+    bool log_all; /* KVM_MEM_LOG_DIRTY_PAGES on every slot, besides those whose own flags have it */
+
+    struct note *notes;
+    size_t note_count, note_room;
+
+    /* What is planned from; kept for its memory. */
+    struct gmem__gone *gone;
+    struct gmem__run *runs;
+    struct gmem__relog *relogs;
+    size_t gone_count, run_count, relog_count;
+    size_t gone_room, run_room, relog_room;
+
+    struct gmem__slotplan plan;
+    struct gmem__slotplan last; /* the plan of the latest commit, if that may yet be undone */
+    const gmem_view *last_view; /* what was published when it was carried out; for comparison only */
+    bool undoing;               /* this commit takes last back */
+    bool attached, detaching; /* atomic, relaxed: set by create and destroy, which register and unregister in between */
+    struct gmem_kvm_stats stats; /* atomic, relaxed: they count, and order nothing */
+};
+
+static const uint32_t log_flag = (uint32_t)KVM_MEM_LOG_DIRTY_PAGES;
+
+/* --- slot calls --- */
+
+static void count(uint64_t *counter, uint64_t more)
+{
+    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
+}
+
+static void count_call(struct gmem_kvm *kvm, const struct gmem__slot_op *op, int err)
+{
+    uint32_t slots = (uint32_t)kvm->slots.count;
+
+    count(&kvm->stats.calls, 1);
+    if (op->kind == GMEM__SLOT_REMOVE)
+        count(&kvm->stats.removals, 1);
+    if (err) {
+        count(&kvm->stats.failed, 1);
+        return;
+    }
+    if (op->kind == GMEM__SLOT_REMOVE)
+        count(&kvm->stats.bytes_removed, op->slot.run.size);
+    if (op->kind == GMEM__SLOT_ADD)
+        count(&kvm->stats.bytes_added, op->slot.run.size);
+    __atomic_store_n(&kvm->stats.slots, slots, __ATOMIC_RELAXED);
+    if (slots > __atomic_load_n(&kvm->stats.slots_peak, __ATOMIC_RELAXED))
+        __atomic_store_n(&kvm->stats.slots_peak, slots, __ATOMIC_RELAXED);
+}
+
+static int set_slot(struct gmem_kvm *kvm, const struct gmem__slot *slot, uint32_t flags, bool remove)
+{
+    const struct gmem_kvm_options *options = &kvm->options;
+    struct kvm_userspace_memory_region call = {
+        .slot = (uint32_t)options->as_id << 16 | slot->number,
+        .flags = remove ? 0 : flags,
+        .guest_phys_addr = slot->run.gpa,
+        .memory_size = remove ? 0 : slot->run.size,
+        .userspace_addr = slot->run.host,
+    };
+    int err = options->set ? options->set(options->set_opaque, &call) : gmem__kvm_set(options->vm_fd, &call);
+
+    if (options->trace) {
+        char line[GMEM__TRACE_LINE];
+
+        gmem__kvm_trace_line(line, &call, err);
+        options->trace(options->trace_opaque, line);
+    }
+    return err;
+}
+
+static uint32_t effective_flags(const struct gmem_kvm *kvm, uint32_t flags)
+{
+    return kvm->log_all ? flags | log_flag : flags;
+}
+
+static int do_op(struct gmem_kvm *kvm, const struct gmem__slot_op *op)
+{
+    uint32_t flags = effective_flags(kvm, op->slot.run.flags);
+    int err = 0;
+
+    if (op->kind != GMEM__SLOT_FLAGS || flags != effective_flags(kvm, op->old_flags)) {
+        err = set_slot(kvm, &op->slot, flags, op->kind == GMEM__SLOT_REMOVE);
+        if (!err)
+            gmem__slots_apply(&kvm->slots, op);
+        count_call(kvm, op, err);
+        return err;
+    }
+    gmem__slots_apply(&kvm->slots, op);
+    return 0;
+}
+
+/* Carry a plan out; on failure take back what was done and return the failure. Detaching goes on instead. */
+static int do_plan(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
+{
+    bool go_on = __atomic_load_n(&kvm->detaching, __ATOMIC_RELAXED);
+    size_t i;
+
+    for (i = 0; i < plan->count; i++) {
+        int err = do_op(kvm, &plan->op[i]);
+
+        if (!err || go_on)
+            continue;
+        while (i-- > 0) {
+            struct gmem__slot_op back = gmem__slot_op_inverse(&plan->op[i]);
+
+            (void)do_op(kvm, &back);
+        }
+        return err;
+    }
+    return 0;
+}
+
+/* --- noting what changes --- */
+
+/*
+ * Room for count more notes and, because an undo makes as many again and must not fail, for their opposites.
+ */
+static int reserve_notes(struct gmem_kvm *kvm, size_t more)
+{
+    void *array = kvm->notes;
+    int err = gmem__grow(&array, &kvm->note_room, 2 * (kvm->note_count + more), sizeof(*kvm->notes));
+
+    kvm->notes = array;
+    /* Inside an undo the room is there, though not twice. */
+    return kvm->note_count + more <= kvm->note_room ? 0 : err;
+}
+
+static int take_note(struct gmem_kvm *kvm, const struct gmem_section *section, enum note_kind kind,
+                     struct note **ret_note)
+{
+    int err = reserve_notes(kvm, 1);
+    struct note *note;
+
+    if (err)
+        return err;
+    note = &kvm->notes[kvm->note_count];
+    memset(note, 0, sizeof(*note));
+    note->first = section->first;
+    note->last = section->last;
+    note->offset = section->offset;
+    note->region = (uintptr_t)section->region;
+    note->attrs = section->attrs & ~GMEM_RANGE_LOG_MASK;
+    note->kind = kind;
+    note->seq = kvm->note_count++;
+    *ret_note = note;
+    return 0;
+}
+
+/* Whether a section's memory can be given to the guest, and how. */
+static bool wants_slot(const struct gmem_kvm *kvm, const struct gmem_section *section, uint32_t *ret_flags)
+{
+    bool device = gmem_region_kind(section->region) == GMEM_KIND_ROMD;
+    bool readonly = kvm->options.policy == GMEM_KVM_POLICY_REFERENCE ? gmem_region_readonly(section->region)
+                                                                     : section->attrs & GMEM_RANGE_READONLY;
+
+    if (device && !(section->attrs & GMEM_RANGE_ROMD))
+        return false;
+    *ret_flags = 0;
+    if (readonly || device)
+        *ret_flags |= (uint32_t)KVM_MEM_READONLY;
+    if (section->attrs & GMEM_RANGE_LOG_MASK)
+        *ret_flags |= log_flag;
+    return true;
+}
+
+static int on_region_add(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    struct gmem_kvm *kvm = listener->opaque;
+    void *host = gmem_section_host(section);
+    struct note *note;
+    int err = take_note(kvm, section, NOTE_ADD, &note);
+
+    if (err)
+        return err;
+    if (host && wants_slot(kvm, section, &note->flags))
+        note->slot = gmem__run_trim(section->first, section->last, (uintptr_t)host, kvm->options.page_size, &note->run);
+    return 0;
+}
+
+static int on_region_del(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    struct note *note;
+
+    return take_note(listener->opaque, section, NOTE_DEL, &note);
+}
+
+static int on_log(struct gmem_listener *listener, const struct gmem_section *section, unsigned before, unsigned after)
+{
+    struct note *note;
+    int err = take_note(listener->opaque, section, NOTE_LOG, &note);
+
+    (void)before;
+    if (err)
+        return err;
+    note->log = after != 0;
+    return 0;
+}
+
+/* --- netting them --- */
+
+static int compare_ranges(const struct note *a, const struct note *b)
+{
+    if (a->first != b->first)
+        return a->first < b->first ? -1 : 1;
+    if (a->last != b->last)
+        return a->last < b->last ? -1 : 1;
+    if (a->offset != b->offset)
+        return a->offset < b->offset ? -1 : 1;
+    if (a->region != b->region)
+        return a->region < b->region ? -1 : 1;
+    if (a->attrs != b->attrs)
+        return a->attrs < b->attrs ? -1 : 1;
+    return 0;
+}
+
+static int compare_notes(const void *left, const void *right)
+{
+    const struct note *a = left;
+    const struct note *b = right;
+    int order = compare_ranges(a, b);
+
+    if (order)
+        return order;
+    return a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
+static int reserve_input(struct gmem_kvm *kvm, size_t notes, size_t runs)
+{
+    void *gone = kvm->gone;
+    void *relogs = kvm->relogs;
+    void *array = kvm->runs;
+    int err = gmem__grow(&gone, &kvm->gone_room, notes, sizeof(*kvm->gone));
+
+    kvm->gone = gone;
+    if (!err)
+        err = gmem__grow(&relogs, &kvm->relog_room, notes, sizeof(*kvm->relogs));
+    kvm->relogs = relogs;
+    if (!err)
+        err = gmem__grow(&array, &kvm->run_room, runs, sizeof(*kvm->runs));
+    kvm->runs = array;
+    return err;
+}
+
+/* Enter what the notes [note, end) of one range come to. */
+static int net_range(struct gmem_kvm *kvm, const struct note *note, const struct note *end)
+{
+    const struct note *add = NULL;
+    const struct note *log = NULL;
+    uint64_t first = note->first;
+    uint64_t last = note->last;
+    size_t pieces;
+    size_t i;
+    int net = 0;
+    int err;
+
+    for (; note < end; note++) {
+        if (note->kind == NOTE_LOG) {
+            log = note;
+            continue;
+        }
+        net += note->kind == NOTE_ADD ? 1 : -1;
+        add = note->kind == NOTE_ADD ? note : NULL;
+        log = NULL;
+    }
+    if (net < 0)
+        kvm->gone[kvm->gone_count++] = (struct gmem__gone){first, last};
+    if (net == 0 && log)
+        kvm->relogs[kvm->relog_count++] = (struct gmem__relog){first, last, log->log};
+    if (net <= 0 || !add || !add->slot)
+        return 0;
+    pieces = gmem__run_pieces(&add->run, kvm->options.max_slot_bytes);
+    if (pieces > GMEM__SLOTS_MAX)
+        return -ENOSPC;
+    err = reserve_input(kvm, 0, kvm->run_count + pieces);
+    for (i = 0; i < pieces && !err; i++) {
+        struct gmem__run run = gmem__run_piece(&add->run, kvm->options.max_slot_bytes, i);
+
+        run.flags = add->flags & ~log_flag;
+        if (log ? log->log : (add->flags & log_flag) != 0)
+            run.flags |= log_flag;
+        kvm->runs[kvm->run_count++] = run;
+    }
+    return err;
+}
+
+/* Turn the notes into the planner's input: rising, disjoint (each list's ranges are of one view). */
+static int net_notes(struct gmem_kvm *kvm)
+{
+    size_t i;
+    size_t end;
+    int err = reserve_input(kvm, kvm->note_count, 0);
+
+    kvm->gone_count = 0;
+    kvm->run_count = 0;
+    kvm->relog_count = 0;
+    qsort(kvm->notes, kvm->note_count, sizeof(*kvm->notes), compare_notes);
+    for (i = 0; i < kvm->note_count && !err; i = end) {
+        for (end = i + 1; end < kvm->note_count && !compare_ranges(&kvm->notes[i], &kvm->notes[end]);)
+            end++;
+        err = net_range(kvm, &kvm->notes[i], &kvm->notes[end]);
+    }
+    return err;
+}
+
+static int make_plan(struct gmem_kvm *kvm)
+{
+    struct gmem__slotplan_input input = {
+        .slots = &kvm->slots,
+        .max_slots = kvm->options.max_slots,
+        .undo = kvm->undoing ? &kvm->last : NULL,
+    };
+    int err = net_notes(kvm);
+
+    if (err)
+        return err;
+    input.gone = kvm->gone;
+    input.gone_count = kvm->gone_count;
+    input.run = kvm->runs;
+    input.run_count = kvm->run_count;
+    input.relog = kvm->relogs;
+    input.relog_count = kvm->relog_count;
+    err = kvm->policy(&input, &kvm->plan);
+    /* (d): the opposite of this plan is as long, and its runs are at most what is removed here. */
+    if (!err)
+        err = gmem__slots_reserve(&kvm->slots, kvm->slots.count + kvm->plan.count);
+    if (!err)
+        err = reserve_input(kvm, 0, kvm->plan.count);
+    if (!err)
+        err = gmem__slotplan_reserve(&kvm->last, kvm->plan.count);
+    return err;
+}
+
+/* --- begin and commit --- */
+
+static const gmem_view *published_view(struct gmem_kvm *kvm)
+{
+    gmem_view *view = gmem_space_view(kvm->space);
+
+    gmem_view_unref(view);
+    return view;
+}
+
+/* Nothing was published since the latest commit here: it is being taken back. */
+static int on_begin(struct gmem_listener *listener)
+{
+    struct gmem_kvm *kvm = listener->opaque;
+
+    kvm->undoing = kvm->last.count > 0 && kvm->last_view == published_view(kvm);
+    return 0;
+}
+
+static int on_commit(struct gmem_listener *listener)
+{
+    struct gmem_kvm *kvm = listener->opaque;
+    struct gmem__slotplan last = kvm->last;
+    bool may_be_undone = !kvm->undoing && __atomic_load_n(&kvm->attached, __ATOMIC_RELAXED);
+    int err;
+
+    err = make_plan(kvm);
+    if (!err)
+        err = do_plan(kvm, &kvm->plan);
+    if (err)
+        return err;
+    last = kvm->last; /* it may have moved */
+    kvm->last = kvm->plan;
+    kvm->plan = last;
+    if (may_be_undone)
+        kvm->last_view = published_view(kvm);
+    else
+        kvm->last.count = 0;
+    kvm->note_count = 0;
+    kvm->undoing = false;
+    return 0;
+}
+
+/* --- logging everything --- */
+
+static int set_log_all(struct gmem_kvm *kvm, bool on)
+{
+    size_t i;
+    int err = 0;
+
+    kvm->log_all = on;
+    for (i = 0; i < kvm->slots.count && !err; i++) {
+        const struct gmem__slot *slot = &kvm->slots.slot[i];
+        struct gmem__slot_op op = {.kind = GMEM__SLOT_FLAGS, .slot = *slot, .old_flags = slot->run.flags};
+
+        if (slot->run.flags & log_flag)
+            continue;
+        err = set_slot(kvm, slot, effective_flags(kvm, slot->run.flags), false);
+        count_call(kvm, &op, err);
+    }
+    return err;
+}
+
+static int switch_log_all(struct gmem_kvm *kvm, bool on)
+{
+    int err = kvm->log_all == on ? 0 : set_log_all(kvm, on);
+
+    if (err)
+        (void)set_log_all(kvm, !on);
+    return err;
+}
+
+static int on_log_global_start(struct gmem_listener *listener)
+{
+    return switch_log_all(listener->opaque, true);
+}
+
+static int on_log_global_stop(struct gmem_listener *listener)
+{
+    return switch_log_all(listener->opaque, false);
+}
+
+/* --- creation and end --- */
+
+static int copy_options(const struct gmem_kvm_options *given, struct gmem_kvm_options *known)
+{
+    const unsigned char *bytes = (const unsigned char *)given;
+    size_t size = given->struct_size;
+    size_t i;
+
+    if (size < sizeof(given->struct_size))
+        return -EINVAL;
+    for (i = sizeof(*known); i < size; i++) {
+        if (bytes[i])
+            return -EINVAL;
+    }
+    memset(known, 0, sizeof(*known));
+    memcpy(known, given, size < sizeof(*known) ? size : sizeof(*known));
+    return 0;
+}
+
+/* Put what zeros stand for in their place. */
+static int complete_options(struct gmem_kvm_options *options)
+{
+    struct gmem__kvm_caps caps = {.slots = 32764, .spaces = UINT32_MAX, .readonly_slots = 1};
+    uint64_t host_page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t limit;
+    int err;
+
+    if (!options->page_size)
+        options->page_size = host_page;
+    if ((options->page_size & (options->page_size - 1)) || options->page_size < host_page)
+        return -EINVAL;
+    limit = INT32_MAX * host_page & ~(options->page_size - 1);
+    if (!options->max_slot_bytes)
+        options->max_slot_bytes = limit;
+    if (!limit || options->max_slot_bytes > limit || options->max_slot_bytes % options->page_size)
+        return -EINVAL;
+    if ((unsigned)options->policy > GMEM_KVM_POLICY_REFERENCE || options->max_slots > GMEM__SLOTS_MAX)
+        return -EINVAL;
+    if (!options->set) {
+        err = gmem__kvm_caps(options->vm_fd, &caps);
+        if (err)
+            return err;
+        if (options->max_slots > caps.slots)
+            options->max_slots = caps.slots;
+    }
+    if (options->as_id >= caps.spaces || !caps.readonly_slots)
+        return -ENOTSUP;
+    if (!options->max_slots)
+        options->max_slots = caps.slots < GMEM__SLOTS_MAX ? caps.slots : GMEM__SLOTS_MAX;
+    return 0;
+}
+
+static void free_kvm(struct gmem_kvm *kvm)
+{
+    free(kvm->slots.slot);
+    free(kvm->plan.op);
+    free(kvm->last.op);
+    free(kvm->gone);
+    free(kvm->runs);
+    free(kvm->relogs);
+    free(kvm->notes);
+    free(kvm);
+}
+
+static void make_listener(struct gmem_kvm *kvm)
+{
+    kvm->listener = (struct gmem_listener){
+        .struct_size = sizeof(kvm->listener),
+        .name = "kvm",
+        .opaque = kvm,
+        .priority = kvm->options.priority,
+        .begin = on_begin,
+        .commit = on_commit,
+        .region_del = on_region_del,
+        .region_add = on_region_add,
+        .log_start = on_log,
+        .log_stop = on_log,
+        .log_global_start = on_log_global_start,
+        .log_global_stop = on_log_global_stop,
+    };
+}
+
+int gmem_kvm_create(gmem_space *space, const struct gmem_kvm_options *options, gmem_kvm **ret_kvm)
+{
+    struct gmem_kvm *kvm;
+    int err;
+
+    if (!space || !options || !ret_kvm)
+        return -EINVAL;
+    kvm = calloc(1, sizeof(*kvm));
+    if (!kvm)
+        return -ENOMEM;
+    err = copy_options(options, &kvm->options);
+    if (!err)
+        err = complete_options(&kvm->options);
+    if (!err) {
+        kvm->space = space;
+        kvm->vm = gmem_space_vm(space);
+        kvm->policy =
+            kvm->options.policy == GMEM_KVM_POLICY_REFERENCE ? gmem__slotplan_reference : gmem__slotplan_default;
+        make_listener(kvm);
+        err = gmem_listener_register(kvm->vm, space, &kvm->listener);
+    }
+    if (err) {
+        free_kvm(kvm);
+        return err;
+    }
+    __atomic_store_n(&kvm->attached, true, __ATOMIC_RELAXED);
+    *ret_kvm = kvm;
+    return 0;
+}
+
+void gmem_kvm_destroy(gmem_kvm *kvm)
+{
+    if (!kvm)
+        return;
+    __atomic_store_n(&kvm->detaching, true, __ATOMIC_RELAXED);
+    gmem_listener_unregister(kvm->vm, &kvm->listener);
+    /* What the unregistration could not be told of, for want of memory. */
+    while (kvm->slots.count > 0) {
+        struct gmem__slot_op op = {.kind = GMEM__SLOT_REMOVE, .slot = kvm->slots.slot[0]};
+
+        if (do_op(kvm, &op))
+            gmem__slots_apply(&kvm->slots, &op);
+    }
+    free_kvm(kvm);
+}
+
+/* --- looking at them --- */
+
+void gmem_kvm_stats(gmem_kvm *kvm, struct gmem_kvm_stats *ret_stats)
+{
+    const struct gmem_kvm_stats *stats = &kvm->stats;
+
+    ret_stats->calls = __atomic_load_n(&stats->calls, __ATOMIC_RELAXED);
+    ret_stats->removals = __atomic_load_n(&stats->removals, __ATOMIC_RELAXED);
+    ret_stats->bytes_added = __atomic_load_n(&stats->bytes_added, __ATOMIC_RELAXED);
+    ret_stats->bytes_removed = __atomic_load_n(&stats->bytes_removed, __ATOMIC_RELAXED);
+    ret_stats->failed = __atomic_load_n(&stats->failed, __ATOMIC_RELAXED);
+    ret_stats->slots = __atomic_load_n(&stats->slots, __ATOMIC_RELAXED);
+    ret_stats->slots_peak = __atomic_load_n(&stats->slots_peak, __ATOMIC_RELAXED);
+}
+
+int gmem_kvm_foreach_slot(gmem_kvm *kvm, gmem_kvm_slot_fn *fn, void *opaque)
+{
+    size_t i;
+    int err;
+
+    if (!kvm || !fn)
+        return -EINVAL;
+    err = gmem_vm_begin(kvm->vm);
+    if (err)
+        return err;
+    for (i = 0; i < kvm->slots.count && !err; i++) {
+        const struct gmem__slot *slot = &kvm->slots.slot[i];
+        struct gmem_kvm_slot seen = {
+            .slot = (uint32_t)kvm->options.as_id << 16 | slot->number,
+            .flags = effective_flags(kvm, slot->run.flags),
+            .gpa = slot->run.gpa,
+            .size = slot->run.size,
+            .host = (void *)(uintptr_t)slot->run.host,
+        };
+
+        err = fn(opaque, &seen);
+    }
+    gmem_vm_abort(kvm->vm);
+    return err;
+}
+
+/* Another space's section is in a slot only if that space shows the very same view. */
+static bool same_view(struct gmem_kvm *kvm, gmem_space *space)
+{
+    gmem_view *view;
+
+    if (!space || space == kvm->space)
+        return true;
+    view = gmem_space_view(space);
+    gmem_view_unref(view);
+    return view == published_view(kvm);
+}
+
+const char *gmem_kvm_mark(void *opaque, const struct gmem_section *section)
+{
+    struct gmem_kvm *kvm = opaque;
+    size_t i = gmem__slots_find(&kvm->slots, section->first);
+
+    if (i == kvm->slots.count || kvm->slots.slot[i].run.gpa > section->last)
+        return NULL;
+    return same_view(kvm, section->space) ? " KVM" : NULL;
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slotplan.c - owns the decision which slots are removed, added and changed, and under which numbers.
+ *
+ * Pure functions over their arguments; no state, no locks, any thread. Guarantees, which the tests cite:
+ *
+ *  (a) After all operations of a plan the slots are the old ones, less those that touch a gone range or a run, plus
+ *      one for each run.
+ *  (b) At no step do two slots overlap or share a number, and no number reaches max_slots.
+ *  (c) Only slots that touch a gone range, a run or a relog range occur in a plan.
+ *  (d) All removals come first, by rising address, then additions and changes of flags, by rising address.
+ *  (e) An addition takes the lowest number that is free when all removals are done.
+ *  (f) A slot is never given another size, address or KVM_MEM_READONLY in place: the kernel wants it removed first.
+ *  (g) Undoing: where a run is again what the plan to be undone removed, it has the same number and flags as before.
+ *  (h) gmem__slotplan_default leaves a slot alone whose run comes back as it was, and changes its flags in place if
+ *      only the dirty log differs. gmem__slotplan_reference removes and adds it, because QEMU does.
+ *
+ * (d) and (e) are what recorded traces of kvm_set_user_memory show. Policies differ in prune() only; one that keeps
+ * more of the old slots is another function of the same type.
+ */
+#include "slotplan.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint32_t log_flag = (uint32_t)KVM_MEM_LOG_DIRTY_PAGES;
+
+static uint64_t run_last(const struct gmem__run *run)
+{
+    return run->gpa + (run->size - 1);
+}
+
+static bool same_place(const struct gmem__run *a, const struct gmem__run *b)
+{
+    return a->gpa == b->gpa && a->size == b->size && a->host == b->host;
+}
+
+int gmem__grow(void **array, size_t *capacity, size_t count, size_t element)
+{
+    size_t wanted;
+    void *grown;
+
+    if (count <= *capacity)
+        return 0;
+    wanted = *capacity + *capacity / 2;
+    if (wanted < count)
+        wanted = count;
+    if (wanted < 16)
+        wanted = 16;
+    grown = reallocarray(*array, wanted, element);
+    if (!grown)
+        return -ENOMEM;
+    *array = grown;
+    *capacity = wanted;
+    return 0;
+}
+
+int gmem__slots_reserve(struct gmem__slots *slots, size_t count)
+{
+    void *array = slots->slot;
+    int err = gmem__grow(&array, &slots->capacity, count, sizeof(*slots->slot));
+
+    slots->slot = array;
+    return err;
+}
+
+int gmem__slotplan_reserve(struct gmem__slotplan *plan, size_t count)
+{
+    void *array = plan->op;
+    int err = gmem__grow(&array, &plan->capacity, count, sizeof(*plan->op));
+
+    plan->op = array;
+    return err;
+}
+
+/* --- runs --- */
+
+bool gmem__run_trim(uint64_t first, uint64_t last, uint64_t host, uint64_t page_size, struct gmem__run *ret_run)
+{
+    uint64_t mask = page_size - 1;
+    uint64_t head = (0 - first) & mask;
+    uint64_t tail = (last + 1) & mask; /* right also where last + 1 is 2^64 */
+    uint64_t rest = last - first;      /* always one less than the size, which may be 2^64 */
+
+    if (first > last || rest < head || rest - head < tail)
+        return false;
+    rest -= head + tail;
+    if (rest == UINT64_MAX || ((host + head) & mask) != 0)
+        return false;
+    ret_run->gpa = first + head;
+    ret_run->size = rest + 1;
+    ret_run->host = host + head;
+    return true;
+}
+
+size_t gmem__run_pieces(const struct gmem__run *run, uint64_t max)
+{
+    return (size_t)((run->size - 1) / max + 1);
+}
+
+struct gmem__run gmem__run_piece(const struct gmem__run *run, uint64_t max, size_t index)
+{
+    struct gmem__run piece = *run;
+    uint64_t skip = max * index;
+
+    piece.gpa += skip;
+    piece.host += skip;
+    piece.size -= skip;
+    if (piece.size > max)
+        piece.size = max;
+    return piece;
+}
+
+/* --- the slots in use --- */
+
+size_t gmem__slots_find(const struct gmem__slots *slots, uint64_t addr)
+{
+    size_t low = 0;
+    size_t high = slots->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (run_last(&slots->slot[middle].run) < addr) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+void gmem__slots_apply(struct gmem__slots *slots, const struct gmem__slot_op *op)
+{
+    size_t index = gmem__slots_find(slots, op->slot.run.gpa);
+    struct gmem__slot *at = slots->slot + index;
+    uint64_t bit = UINT64_C(1) << (op->slot.number % 64);
+    size_t above = slots->count - index;
+
+    switch (op->kind) {
+    case GMEM__SLOT_REMOVE:
+        memmove(at, at + 1, (above - 1) * sizeof(*at));
+        slots->count--;
+        slots->used[op->slot.number / 64] &= ~bit;
+        break;
+    case GMEM__SLOT_ADD:
+        if (above > 0)
+            memmove(at + 1, at, above * sizeof(*at));
+        *at = op->slot;
+        slots->count++;
+        slots->used[op->slot.number / 64] |= bit;
+        break;
+    case GMEM__SLOT_FLAGS:
+        at->run.flags = op->slot.run.flags;
+        break;
+    }
+}
+
+struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op)
+{
+    struct gmem__slot_op inverse = *op;
+
+    switch (op->kind) {
+    case GMEM__SLOT_REMOVE:
+        inverse.kind = GMEM__SLOT_ADD;
+        break;
+    case GMEM__SLOT_ADD:
+        inverse.kind = GMEM__SLOT_REMOVE;
+        break;
+    case GMEM__SLOT_FLAGS:
+        inverse.slot.run.flags = op->old_flags;
+        inverse.old_flags = op->slot.run.flags;
+        break;
+    }
+    return inverse;
+}
+
+/* --- planning --- */
+
+static int push(struct gmem__slotplan *plan, enum gmem__slot_op_kind kind, const struct gmem__slot *slot,
+                uint32_t old_flags)
+{
+    struct gmem__slot_op *op;
+    int err = gmem__slotplan_reserve(plan, plan->count + 1);
+
+    if (err)
+        return err;
+    op = &plan->op[plan->count++];
+    op->kind = kind;
+    op->slot = *slot;
+    op->old_flags = old_flags;
+    return 0;
+}
+
+/*
+ * Plan the removal of each slot that touches a gone range or a run. A run touches a slot that no gone range does only
+ * when the kernel refused something during an undo; then what is wanted now wins.
+ */
+static int plan_removals(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan)
+{
+    size_t gone = 0;
+    size_t run = 0;
+    size_t next = 0;
+
+    while (gone < in->gone_count || run < in->run_count) {
+        uint64_t first;
+        uint64_t last;
+        size_t found;
+
+        if (run == in->run_count || (gone < in->gone_count && in->gone[gone].first <= in->run[run].gpa)) {
+            first = in->gone[gone].first;
+            last = in->gone[gone++].last;
+        } else {
+            first = in->run[run].gpa;
+            last = run_last(&in->run[run++]);
+        }
+        found = gmem__slots_find(in->slots, first);
+        if (next < found)
+            next = found;
+        for (; next < in->slots->count && in->slots->slot[next].run.gpa <= last; next++) {
+            int err = push(plan, GMEM__SLOT_REMOVE, &in->slots->slot[next], 0);
+
+            if (err)
+                return err;
+        }
+    }
+    plan->removals = plan->count;
+    return 0;
+}
+
+/* The removal of a plan at gpa, or NULL. */
+static struct gmem__slot_op *find_removal(const struct gmem__slotplan *plan, uint64_t gpa)
+{
+    size_t low = 0;
+    size_t high = plan->removals;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (plan->op[middle].slot.run.gpa < gpa) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < plan->removals && plan->op[low].slot.run.gpa == gpa ? &plan->op[low] : NULL;
+}
+
+/* Whether a run can take over the slot that is at its place now. */
+static bool stays(const struct gmem__slot *slot, const struct gmem__run *run)
+{
+    return same_place(&slot->run, run) && !((slot->run.flags ^ run->flags) & ~log_flag);
+}
+
+/* (h): drop the removals of slots that stay. */
+static void prune(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan)
+{
+    size_t left = 0;
+    size_t run = 0;
+    size_t i;
+
+    for (i = 0; i < plan->removals; i++) {
+        const struct gmem__slot *slot = &plan->op[i].slot;
+
+        while (run < in->run_count && in->run[run].gpa < slot->run.gpa)
+            run++;
+        if (run == in->run_count || !stays(slot, &in->run[run]))
+            plan->op[left++] = plan->op[i];
+    }
+    plan->removals = left;
+    plan->count = left;
+}
+
+/* The lowest number that is free after the removals, from *from on; (e). */
+static int take_lowest(uint64_t *used, uint32_t max_slots, uint32_t *from, uint32_t *ret_number)
+{
+    uint32_t number = *from;
+
+    while (number < max_slots) {
+        uint64_t word = ~used[number / 64] >> (number % 64);
+
+        if (word) {
+            number += (uint32_t)__builtin_ctzll(word);
+            break;
+        }
+        number = (number / 64 + 1) * 64;
+    }
+    if (number >= max_slots)
+        return -ENOSPC;
+    used[number / 64] |= UINT64_C(1) << (number % 64);
+    *from = number + 1;
+    *ret_number = number;
+    return 0;
+}
+
+/* (g): the number and flags that slot had before the plan that is being undone, if that is its case. */
+static bool take_again(const struct gmem__slotplan_input *in, uint64_t *used, struct gmem__slot *slot)
+{
+    const struct gmem__slot_op *removal = in->undo ? find_removal(in->undo, slot->run.gpa) : NULL;
+    uint64_t bit;
+
+    if (!removal || !same_place(&removal->slot.run, &slot->run))
+        return false;
+    bit = UINT64_C(1) << (removal->slot.number % 64);
+    if (used[removal->slot.number / 64] & bit)
+        return false;
+    used[removal->slot.number / 64] |= bit;
+    *slot = removal->slot;
+    return true;
+}
+
+static int plan_relog(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan,
+                      const struct gmem__relog *relog)
+{
+    size_t i = gmem__slots_find(in->slots, relog->first);
+
+    for (; i < in->slots->count && in->slots->slot[i].run.gpa <= relog->last; i++) {
+        struct gmem__slot slot = in->slots->slot[i];
+        uint32_t before = slot.run.flags;
+        int err;
+
+        slot.run.flags = relog->on ? before | log_flag : before & ~log_flag;
+        if (slot.run.flags == before || find_removal(plan, slot.run.gpa))
+            continue;
+        err = push(plan, GMEM__SLOT_FLAGS, &slot, before);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+/* An addition for a run, or for a run whose slot stays at most a change of its flags. */
+static int plan_run(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan, uint64_t *used,
+                    uint32_t *lowest, const struct gmem__run *run)
+{
+    struct gmem__slot slot = {.run = *run, .number = 0};
+    size_t at = gmem__slots_find(in->slots, run->gpa);
+
+    /* In its place and not to be removed: prune() left it. */
+    if (at < in->slots->count && in->slots->slot[at].run.gpa == run->gpa && !find_removal(plan, run->gpa)) {
+        uint32_t before = in->slots->slot[at].run.flags;
+
+        slot.number = in->slots->slot[at].number;
+        return before == run->flags ? 0 : push(plan, GMEM__SLOT_FLAGS, &slot, before);
+    }
+    if (!take_again(in, used, &slot)) {
+        int err = take_lowest(used, in->max_slots, lowest, &slot.number);
+
+        if (err)
+            return err;
+    }
+    return push(plan, GMEM__SLOT_ADD, &slot, 0);
+}
+
+static int plan_rest(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan)
+{
+    uint64_t used[GMEM__SLOTS_MAX / 64];
+    uint32_t lowest = 0;
+    size_t relog = 0;
+    size_t run = 0;
+    size_t i;
+    int err = 0;
+
+    memcpy(used, in->slots->used, sizeof(used));
+    for (i = 0; i < plan->removals; i++) {
+        uint32_t number = plan->op[i].slot.number;
+
+        used[number / 64] &= ~(UINT64_C(1) << (number % 64));
+    }
+    while (!err && (relog < in->relog_count || run < in->run_count)) {
+        if (run == in->run_count || (relog < in->relog_count && in->relog[relog].first <= in->run[run].gpa)) {
+            err = plan_relog(in, plan, &in->relog[relog++]);
+        } else {
+            err = plan_run(in, plan, used, &lowest, &in->run[run++]);
+        }
+    }
+    return err;
+}
+
+int gmem__slotplan_reference(const struct gmem__slotplan_input *input, struct gmem__slotplan *plan)
+{
+    int err;
+
+    plan->count = 0;
+    plan->removals = 0;
+    err = plan_removals(input, plan);
+    return err ? err : plan_rest(input, plan);
+}
+
+int gmem__slotplan_default(const struct gmem__slotplan_input *input, struct gmem__slotplan *plan)
+{
+    int err;
+
+    plan->count = 0;
+    plan->removals = 0;
+    err = plan_removals(input, plan);
+    if (err)
+        return err;
+    prune(input, plan);
+    return plan_rest(input, plan);
+}

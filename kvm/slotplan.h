@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slotplan.h - which slot calls bring KVM's slots from what they are to what they should be.
+ *
+ * Pure: nothing here knows of ioctls, listeners or locks. A plan is made from the slots in use and one commit's net
+ * changes; carrying it out, one operation after the other, is the adapter's. What plans promise is at the top of
+ * slotplan.c.
+ */
+#ifndef GMEM_KVM_SLOTPLAN_H
+#define GMEM_KVM_SLOTPLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Largest slot number + 1 that the kernel's 32-bit slot field has room for below the address space id. */
+#define GMEM__SLOTS_MAX 65536u
+
+/* Linear guest memory: size bytes (whole pages) at gpa are host and what follows it. flags are KVM_MEM_*. */
+struct gmem__run {
+    uint64_t gpa;
+    uint64_t size;
+    uint64_t host;
+    uint32_t flags;
+};
+
+/* A run that is a slot. */
+struct gmem__slot {
+    struct gmem__run run;
+    uint32_t number;
+};
+
+/* The slots in use: by rising gpa, disjoint. used has one bit for each number that is taken. Zeroed is empty. */
+struct gmem__slots {
+    struct gmem__slot *slot;
+    size_t count;
+    size_t capacity;
+    uint64_t used[GMEM__SLOTS_MAX / 64];
+};
+
+enum gmem__slot_op_kind {
+    GMEM__SLOT_REMOVE = 0,
+    GMEM__SLOT_ADD = 1,
+    GMEM__SLOT_FLAGS = 2, /* the same slot with other flags (the kernel changes KVM_MEM_LOG_DIRTY_PAGES in place) */
+};
+
+struct gmem__slot_op {
+    enum gmem__slot_op_kind kind;
+    struct gmem__slot slot; /* FLAGS: as it will be */
+    uint32_t old_flags;     /* FLAGS: what they are */
+};
+
+/* Removals first. Zeroed is empty. */
+struct gmem__slotplan {
+    struct gmem__slot_op *op;
+    size_t count;
+    size_t removals; /* of these, the first so many */
+    size_t capacity;
+};
+
+/* Addresses whose slots go. */
+struct gmem__gone {
+    uint64_t first;
+    uint64_t last;
+};
+
+/* Addresses whose slots stay but are dirty-logged from now on, or no longer. */
+struct gmem__relog {
+    uint64_t first;
+    uint64_t last;
+    bool on;
+};
+
+/* One commit's changes. Each list is by rising address and its elements are disjoint. */
+struct gmem__slotplan_input {
+    const struct gmem__slots *slots;
+    uint32_t max_slots; /* numbers are below it */
+    const struct gmem__gone *gone;
+    size_t gone_count;
+    const struct gmem__run *run; /* to become slots, one each */
+    size_t run_count;
+    const struct gmem__relog *relog;
+    size_t relog_count;
+    const struct gmem__slotplan
+        *undo; /* a plan to be taken back: its removed slots get their numbers and flags again, or NULL */
+};
+
+/*
+ * A policy: makes *plan from *input, whatever was in it before (its memory is used again).
+ *
+ * -ENOSPC  a run finds no number
+ * -ENOMEM  out of memory
+ */
+typedef int gmem__slotplan_fn(const struct gmem__slotplan_input *input, struct gmem__slotplan *plan);
+gmem__slotplan_fn gmem__slotplan_reference;
+gmem__slotplan_fn gmem__slotplan_default;
+
+/*
+ * The part of [first, last], behind whose first byte is host, that can be slots: trimmed inward to whole pages. False
+ * if nothing remains, or if no page of it begins at a page of the host. flags are left alone.
+ */
+bool gmem__run_trim(uint64_t first, uint64_t last, uint64_t host, uint64_t page_size, struct gmem__run *ret_run);
+
+/* How many runs of at most max bytes a run is, and the index'th of them. */
+size_t gmem__run_pieces(const struct gmem__run *run, uint64_t max);
+struct gmem__run gmem__run_piece(const struct gmem__run *run, uint64_t max, size_t index);
+
+/* Room for at least so many; -ENOMEM. */
+int gmem__slots_reserve(struct gmem__slots *slots, size_t count);
+int gmem__slotplan_reserve(struct gmem__slotplan *plan, size_t count);
+
+/* Index of the first slot that ends at or after addr; the count if there is none. */
+size_t gmem__slots_find(const struct gmem__slots *slots, uint64_t addr);
+
+/* Enter in slots what an operation did. There must be room. */
+void gmem__slots_apply(struct gmem__slots *slots, const struct gmem__slot_op *op);
+
+/* The operation that takes op back. */
+struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op);
+
+/* Makes *array, of *capacity elements of element bytes, hold at least count; -ENOMEM. */
+int gmem__grow(void **array, size_t *capacity, size_t count, size_t element);
+
+#endif

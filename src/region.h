@@ -68,10 +68,11 @@ struct gmem_region {
     struct gmem__link aliases; /* .alias: the aliases that aim here */
     struct gmem__link alias;
     struct gmem__link vm_link;
-    uint64_t mark;        /* equals vm->epoch when visited in the current walk */
-    uint64_t view_mark;   /* equals the epoch of the commit that set view */
-    gmem_view *view;      /* scratch of a commit: the view rendered of this root */
-    gmem_region *dead_next;
+    uint64_t mark;         /* epoch of the last walk that visited it */
+    gmem_region *walk_next; /* worklist of that walk */
+    gmem_view *view;       /* the view of this root that spaces show or will show; NULL: none. Borrowed. */
+    uint64_t rendered;     /* epoch of the commit that made view anew, or found it still right */
+    gmem_region *dead_next; /* in vm->dead */
 };
 
 static inline bool gmem__region_enabled(const gmem_region *region)
@@ -85,9 +86,12 @@ static inline bool gmem__region_terminates(const gmem_region *region)
     return region->kind != GMEM_KIND_CONTAINER && region->kind != GMEM_KIND_ALIAS;
 }
 
-/* Apply new props, relinking edges as needed. Takes over the references that new holds; gives up those of the old. Can't fail. */
+/*
+ * Make props the region's own, relinking edges. The references props hold become the region's; the old props' become the
+ * caller's. Can't fail.
+ */
 void gmem__region_apply(gmem_region *region, const struct gmem__props *props);
-/* Take or give up the references that props hold (container's on region excepted). */
+/* Take or give up the references that props hold: on target, eventfds, coalesced. */
 void gmem__props_ref(const struct gmem__props *props);
 void gmem__props_unref(const struct gmem__props *props);
 
@@ -95,12 +99,12 @@ void gmem__props_unref(const struct gmem__props *props);
 void gmem__region_pin(gmem_region *region);
 void gmem__region_unpin(gmem_region *region);
 
-/* Mark region and everything that shows it with a fresh or the current epoch; returns at marks already set. */
-int gmem__region_mark_up(gmem_region *region, uint64_t epoch) GMEM_MUST_CHECK;
+/* Mark region and everything that shows it with epoch; stops where the mark is set already. */
+void gmem__region_mark_up(gmem_region *region, uint64_t epoch);
 
 /* Free the regions on vm->dead. With the turn. */
 void gmem__region_bury(gmem_vm *vm);
-/* Free one region whatever refers to it: gmem_vm_destroy() only. */
-void gmem__region_free(gmem_region *region);
+/* Free every region whatever refers to it: gmem_vm_destroy() only. */
+void gmem__region_free_all(gmem_vm *vm);
 
 #endif

@@ -16,7 +16,7 @@ struct gmem_space {
     /* Only with the writer turn. */
     struct gmem__link vm_link;
     bool fresh;       /* not rendered yet */
-    gmem_view *next;  /* scratch of a commit: a reference on what will be published, or NULL */
+    gmem_view *next;  /* scratch of a commit: what will be published; NULL: no change. Borrowed. */
 };
 
 #endif

@@ -63,7 +63,8 @@ struct gmem_vm {
     /* Below: only with the writer turn. */
     bool notifying;           /* a listener callback runs: edits are refused */
     size_t *savepoints;       /* journal length at each begin */
-    size_t savepoints_room;   /* allocated */
+    size_t savepoint_count;   /* open transactions of the owner */
+    size_t savepoint_room;
     struct gmem__undo *undos; /* the journal */
     size_t undo_count;
     size_t undo_room;

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listener.h - registered listeners, and the tape: the calls one commit makes, in order.
+ */
+#ifndef GMEM_SRC_LISTENER_H
+#define GMEM_SRC_LISTENER_H
+
+#include "space.h"
+#include <gmem/listener.h>
+
+struct gmem__listener {
+    struct gmem__link link; /* in vm->listeners */
+    struct gmem_listener *user;
+    gmem_space *space; /* NULL: all */
+    bool heard;        /* scratch while a tape is built: it has something to hear */
+};
+
+enum gmem__call {
+    GMEM__CALL_NONE,
+    GMEM__CALL_BEGIN,
+    GMEM__CALL_COMMIT,
+    GMEM__CALL_REGION_ADD,
+    GMEM__CALL_REGION_DEL,
+    GMEM__CALL_REGION_NOP,
+    GMEM__CALL_LOG_START,
+    GMEM__CALL_LOG_STOP,
+    GMEM__CALL_GLOBAL_START,
+    GMEM__CALL_GLOBAL_STOP,
+    GMEM__CALL_EVENTFD_ADD,
+    GMEM__CALL_EVENTFD_DEL,
+    GMEM__CALL_COALESCED_ADD,
+    GMEM__CALL_COALESCED_DEL,
+};
+
+struct gmem__event {
+    enum gmem__call call;
+    struct gmem__listener *listener;
+    struct gmem_section section;
+    struct gmem_eventfd eventfd;
+    unsigned before, after; /* clients that log */
+};
+
+/* Where the calls that a change of a space makes go, in order: recorded on a tape, or made at once. */
+struct gmem__tape {
+    gmem_vm *vm;
+    struct gmem__listener *only; /* NULL: every listener */
+    bool now;                    /* make the calls at once, ignoring refusals, instead of recording */
+    struct gmem__event *events;
+    size_t count, room;
+};
+
+/* Append the calls that changing space from before to after makes. -ENOMEM. */
+int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const gmem_view *before, const gmem_view *after)
+    GMEM_MUST_CHECK;
+
+/*
+ * commit.c's whole use of listeners: record what every space with a next view changes, call begin on those who have something
+ * to hear, the calls, commit. A refusal plays it backwards and is returned.
+ */
+int gmem__tell_all(gmem_vm *vm) GMEM_MUST_CHECK;
+/* Tell that space shows nothing any more, ignoring refusals; then forget the listeners of it alone. */
+void gmem__tell_gone(gmem_space *space);
+
+#endif

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region.c - regions as objects: creation, references, the edges between them, what can be asked of one.
+ *
+ * Owns the graph's edges. Invariants, with the writer turn held:
+ *   - a region is on its container's child list exactly while p.container is set, in the order in which siblings win;
+ *   - an alias is on its target's alias list exactly while p.target is set;
+ *   - the graph of containers and aliases has no cycle (region_edit.c sees to it), so references free everything.
+ *
+ * References may be dropped on any thread, but edges may be cut only with the turn: a region nobody can reach any more goes on
+ * vm->dead and is buried by whoever has the turn next.
+ */
+#include "region.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+gmem_region *gmem_region_ref(gmem_region *region)
+{
+    __atomic_fetch_add(&region->refs, 1, __ATOMIC_RELAXED);
+    return region;
+}
+
+void gmem_region_unref(gmem_region *region)
+{
+    gmem_vm *vm;
+    gmem_region *head;
+
+    if (!region)
+        return;
+    vm = region->vm;
+    /* Release: what this thread did with the region comes before its end. Acquire: and after everybody else's. */
+    if (__atomic_sub_fetch(&region->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    head = __atomic_load_n(&vm->dead, __ATOMIC_RELAXED);
+    do {
+        region->dead_next = head;
+        /* Release pairs with the acquire exchange in gmem__region_bury(). */
+    } while (!__atomic_compare_exchange_n(&vm->dead, &head, region, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+    gmem__turn_poke(vm);
+}
+
+void gmem__region_pin(gmem_region *region)
+{
+    gmem_region_ref(region);
+    if (__atomic_fetch_add(&region->pins, 1, __ATOMIC_ACQ_REL) == 0 && region->owner.ref)
+        region->owner.ref(region->owner.opaque);
+}
+
+void gmem__region_unpin(gmem_region *region)
+{
+    if (__atomic_sub_fetch(&region->pins, 1, __ATOMIC_ACQ_REL) == 0 && region->owner.unref)
+        region->owner.unref(region->owner.opaque);
+    gmem_region_unref(region);
+}
+
+static void eventfds_unref(struct gmem__eventfds *eventfds)
+{
+    if (eventfds && --eventfds->refs == 0)
+        free(eventfds);
+}
+
+static void intervals_unref(struct gmem__intervals *intervals)
+{
+    if (intervals && --intervals->refs == 0)
+        free(intervals);
+}
+
+void gmem__props_ref(const struct gmem__props *props)
+{
+    if (props->target)
+        gmem_region_ref(props->target);
+    if (props->eventfds)
+        props->eventfds->refs++;
+    if (props->coalesced)
+        props->coalesced->refs++;
+}
+
+void gmem__props_unref(const struct gmem__props *props)
+{
+    gmem_region_unref(props->target);
+    eventfds_unref(props->eventfds);
+    intervals_unref(props->coalesced);
+}
+
+static bool wins(const gmem_region *a, const gmem_region *b)
+{
+    if (a->p.priority != b->p.priority)
+        return a->p.priority > b->p.priority;
+    return a->p.seq > b->p.seq;
+}
+
+static void place(gmem_region *region)
+{
+    struct gmem__link *head = &region->p.container->children, *at = head->next;
+
+    while (at != head && wins(GMEM__OF(at, gmem_region, sibling), region))
+        at = at->next;
+    gmem__link_before(at, &region->sibling);
+}
+
+void gmem__region_apply(gmem_region *region, const struct gmem__props *props)
+{
+    gmem_region *was = region->p.container, *target = region->p.target;
+    bool reorder = was != props->container || region->p.priority != props->priority || region->p.seq != props->seq;
+
+    if (was && reorder)
+        gmem__link_remove(&region->sibling);
+    region->p = *props;
+    if (region->p.container && reorder)
+        place(region);
+    if (target != props->target) {
+        if (target)
+            gmem__link_remove(&region->alias);
+        if (props->target)
+            gmem__link_before(&props->target->aliases, &region->alias);
+    }
+    if (!was && props->container)
+        gmem_region_ref(region);
+    else if (was && !props->container)
+        gmem_region_unref(region);
+}
+
+static void walk_visit(gmem_region *region, uint64_t epoch, gmem_region **work)
+{
+    if (region->mark == epoch)
+        return;
+    region->mark = epoch;
+    region->walk_next = *work;
+    *work = region;
+}
+
+void gmem__region_mark_up(gmem_region *region, uint64_t epoch)
+{
+    gmem_region *work = NULL;
+    struct gmem__link *link;
+
+    walk_visit(region, epoch, &work);
+    while (work) {
+        region = work;
+        work = region->walk_next;
+        if (region->p.container)
+            walk_visit(region->p.container, epoch, &work);
+        for (link = region->aliases.next; link != &region->aliases; link = link->next)
+            walk_visit(GMEM__OF(link, gmem_region, alias), epoch, &work);
+    }
+}
+
+static void region_free(gmem_region *region)
+{
+    gmem_ram_unref(region->ram);
+    free(region->name);
+    free(region->label);
+    free(region);
+}
+
+static void bury_one(gmem_region *region)
+{
+    gmem_vm *vm = region->vm;
+    struct gmem__props nowhere = region->p;
+    gmem_region *child;
+
+    while (!gmem__link_empty(&region->children)) {
+        child = GMEM__OF(region->children.next, gmem_region, sibling);
+        /* It keeps its offset: a space may have it as root. */
+        gmem__link_remove(&child->sibling);
+        child->p.container = NULL;
+        gmem_region_unref(child);
+    }
+    if (nowhere.target)
+        gmem__link_remove(&region->alias);
+    gmem__props_unref(&nowhere);
+    gmem__link_remove(&region->vm_link);
+    GMEM__COUNT(vm, regions, -(uint64_t)1);
+    region_free(region);
+}
+
+void gmem__region_bury(gmem_vm *vm)
+{
+    gmem_region *region, *next;
+
+    /* Acquire pairs with the release of gmem_region_unref(). Burying one may add others. */
+    while ((region = __atomic_exchange_n(&vm->dead, NULL, __ATOMIC_ACQUIRE))) {
+        for (; region; region = next) {
+            next = region->dead_next;
+            bury_one(region);
+        }
+    }
+}
+
+void gmem__region_free_all(gmem_vm *vm)
+{
+    struct gmem__link *link;
+    gmem_region *region;
+
+    /* Nothing may be buried, and so freed, while the list is walked. */
+    for (link = vm->regions.next; link != &vm->regions; link = link->next)
+        gmem_region_ref(GMEM__OF(link, gmem_region, vm_link));
+    for (link = vm->regions.next; link != &vm->regions; link = link->next) {
+        region = GMEM__OF(link, gmem_region, vm_link);
+        if (__atomic_exchange_n(&region->pins, 0, __ATOMIC_ACQ_REL) > 0 && region->owner.unref)
+            region->owner.unref(region->owner.opaque);
+    }
+    while (!gmem__link_empty(&vm->regions)) {
+        region = GMEM__OF(vm->regions.next, gmem_region, vm_link);
+        gmem__link_remove(&region->vm_link);
+        eventfds_unref(region->p.eventfds);
+        intervals_unref(region->p.coalesced);
+        region_free(region);
+    }
+}
+
+static int copy_text(const char *text, char **ret_copy)
+{
+    char *copy;
+
+    if (!text)
+        text = "";
+    if (strnlen(text, GMEM_NAME_MAX + 1) > GMEM_NAME_MAX)
+        return -EINVAL;
+    copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    *ret_copy = copy;
+    return 0;
+}
+
+static int region_create(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_size size,
+                         const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    gmem_region *region;
+    int err;
+
+    if (!vm)
+        return -EINVAL;
+    if (gmem__size_is_zero(size))
+        return gmem__refuse(vm, -EINVAL, "region \"%.255s\" of size 0", name ? name : "");
+    region = calloc(1, sizeof(*region));
+    if (!region)
+        return gmem__refuse(vm, -ENOMEM, "no memory for region \"%.255s\"", name ? name : "");
+    err = copy_text(name, &region->name);
+    if (!err)
+        err = copy_text(owner ? owner->label : NULL, &region->label);
+    if (err) {
+        region_free(region);
+        return gmem__refuse(vm, err, err == -EINVAL ? "name or label longer than %u bytes" : "no memory for a name (%u)",
+                            GMEM_NAME_MAX);
+    }
+    if (owner) {
+        region->owner = *owner;
+        region->owner.label = region->label;
+    }
+    region->vm = vm;
+    region->kind = kind;
+    region->refs = 1;
+    region->p.last = gmem__size_last(size);
+    if (kind == GMEM_KIND_ROM)
+        region->p.attrs = GMEM_RANGE_READONLY;
+    else if (kind == GMEM_KIND_ROMD)
+        region->p.attrs = GMEM_RANGE_ROMD;
+    gmem__link_init(&region->children);
+    gmem__link_init(&region->sibling);
+    gmem__link_init(&region->aliases);
+    gmem__link_init(&region->alias);
+    gmem__link_init(&region->vm_link);
+    err = gmem__turn_acquire(vm);
+    if (err) {
+        region_free(region);
+        return err;
+    }
+    gmem__link_before(&vm->regions, &region->vm_link);
+    GMEM__COUNT(vm, regions, 1);
+    gmem__turn_release(vm);
+    *ret_region = region;
+    return 0;
+}
+
+int gmem_region_create_container(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
+                                 gmem_region **ret_region)
+{
+    if (!ret_region)
+        return -EINVAL;
+    return region_create(vm, GMEM_KIND_CONTAINER, name, size, owner, ret_region);
+}
+
+int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
+                                gmem_region **ret_region)
+{
+    if (!ret_region)
+        return -EINVAL;
+    return region_create(vm, GMEM_KIND_RESERVED, name, size, owner, ret_region);
+}
+
+static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_ram *ram,
+                         const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    gmem_region *region;
+    int err;
+
+    if (!vm || !ram || !ret_region)
+        return -EINVAL;
+    if (gmem_ram_vm(ram) != vm)
+        return gmem__refuse(vm, -EXDEV, "RAM block \"%s\" belongs to another vm", gmem_ram_id(ram));
+    if (kind != GMEM_KIND_ROM && (gmem_ram_flags(ram) & GMEM_RAM_READONLY))
+        return gmem__refuse(vm, -EINVAL, "RAM block \"%s\" is mapped read-only: only a rom region can be made of it",
+                            gmem_ram_id(ram));
+    err = region_create(vm, kind, name, gmem_size_of(gmem_ram_size(ram)), owner, &region);
+    if (err)
+        return err;
+    region->ram = gmem_ram_ref(ram);
+    *ret_region = region;
+    return 0;
+}
+
+int gmem_region_create_ram(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
+                           gmem_region **ret_region)
+{
+    return create_on_ram(vm, GMEM_KIND_RAM, name, ram, owner, ret_region);
+}
+
+int gmem_region_create_rom(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
+                           gmem_region **ret_region)
+{
+    return create_on_ram(vm, GMEM_KIND_ROM, name, ram, owner, ret_region);
+}
+
+/* min and max resolved to 1, 2, 4 or 8; false if they are not. */
+static bool resolve_widths(uint8_t *min, uint8_t *max)
+{
+    if (*min == 0)
+        *min = 1;
+    if (*max == 0)
+        *max = 8;
+    return (*min & (*min - 1)) == 0 && (*max & (*max - 1)) == 0 && *max <= 8 && *min <= *max;
+}
+
+static int resolve_ops(gmem_vm *vm, const char *name, const struct gmem_mmio_ops *ops, struct gmem_mmio_ops *ret_ops)
+{
+    struct gmem_mmio_ops known;
+
+    if (!ops || !ops->read || !ops->write)
+        return gmem__refuse(vm, -EINVAL, "region \"%.255s\" needs a read and a write callback", name ? name : "");
+    known = *ops;
+    if (!resolve_widths(&known.valid.min, &known.valid.max) || !resolve_widths(&known.impl.min, &known.impl.max))
+        return gmem__refuse(vm, -EINVAL, "region \"%.255s\": widths must be 1, 2, 4 or 8, min at most max",
+                            name ? name : "");
+    if ((unsigned)known.endian > GMEM_ENDIAN_BIG)
+        return gmem__refuse(vm, -EINVAL, "region \"%.255s\": no such byte order", name ? name : "");
+    if (known.endian == GMEM_ENDIAN_NATIVE)
+        known.endian = vm->endian;
+    *ret_ops = known;
+    return 0;
+}
+
+int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_mmio_ops *ops,
+                            void *opaque, const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    struct gmem_mmio_ops known;
+    gmem_region *region;
+    int err;
+
+    if (!vm || !ret_region)
+        return -EINVAL;
+    err = resolve_ops(vm, name, ops, &known);
+    if (!err)
+        err = region_create(vm, GMEM_KIND_MMIO, name, size, owner, &region);
+    if (err)
+        return err;
+    region->ops = known;
+    region->opaque = opaque;
+    *ret_region = region;
+    return 0;
+}
+
+int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops,
+                            void *opaque, const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    struct gmem_mmio_ops known;
+    gmem_region *region;
+    int err;
+
+    if (!vm || !ret_region)
+        return -EINVAL;
+    err = resolve_ops(vm, name, ops, &known);
+    if (!err)
+        err = create_on_ram(vm, GMEM_KIND_ROMD, name, ram, owner, &region);
+    if (err)
+        return err;
+    region->ops = known;
+    region->opaque = opaque;
+    *ret_region = region;
+    return 0;
+}
+
+int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region *target, uint64_t offset, gmem_size size,
+                             const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    struct gmem__props props;
+    gmem_region *region;
+    int err;
+
+    if (!vm || !target || !ret_region)
+        return -EINVAL;
+    if (target->vm != vm)
+        return gmem__refuse(vm, -EXDEV, "alias \"%.255s\": its target belongs to another vm", name ? name : "");
+    if (!gmem__size_is_zero(size) && gmem__range_overflows(offset, gmem__size_last(size)))
+        return gmem__refuse(vm, -EOVERFLOW, "alias \"%.255s\" reaches past 2^64 in \"%s\"", name ? name : "",
+                            target->name);
+    err = gmem__turn_acquire(vm);
+    if (err)
+        return err;
+    err = region_create(vm, GMEM_KIND_ALIAS, name, size, owner, &region);
+    if (!err) {
+        props = region->p;
+        props.target = gmem_region_ref(target);
+        props.target_from = offset;
+        gmem__region_apply(region, &props);
+        *ret_region = region;
+    }
+    gmem__turn_release(vm);
+    return err;
+}
+
+gmem_vm *gmem_region_vm(const gmem_region *region)
+{
+    return region->vm;
+}
+
+enum gmem_kind gmem_region_kind(const gmem_region *region)
+{
+    return region->kind;
+}
+
+const char *gmem_region_name(const gmem_region *region)
+{
+    return region->name;
+}
+
+const char *gmem_region_label(const gmem_region *region)
+{
+    return region->label;
+}
+
+gmem_ram *gmem_region_ram(const gmem_region *region)
+{
+    return region->ram;
+}
+
+void *gmem_region_opaque(const gmem_region *region)
+{
+    return region->opaque;
+}
+
+gmem_size gmem_region_size(const gmem_region *region)
+{
+    return gmem__size_from_last(region->p.last);
+}
+
+uint64_t gmem_region_offset(const gmem_region *region)
+{
+    return region->p.offset;
+}
+
+int32_t gmem_region_priority(const gmem_region *region)
+{
+    return region->p.priority;
+}
+
+bool gmem_region_enabled(const gmem_region *region)
+{
+    return gmem__region_enabled(region);
+}
+
+bool gmem_region_readonly(const gmem_region *region)
+{
+    return region->p.attrs & GMEM_RANGE_READONLY;
+}
+
+bool gmem_region_nonvolatile(const gmem_region *region)
+{
+    return region->p.attrs & GMEM_RANGE_NONVOLATILE;
+}
+
+bool gmem_region_romd(const gmem_region *region)
+{
+    return region->p.attrs & GMEM_RANGE_ROMD;
+}
+
+gmem_region *gmem_region_container(const gmem_region *region)
+{
+    return region->p.container;
+}
+
+gmem_region *gmem_region_alias_target(const gmem_region *region)
+{
+    return region->p.target;
+}
+
+uint64_t gmem_region_alias_offset(const gmem_region *region)
+{
+    return region->p.target_from;
+}
+
+gmem_region *gmem_region_first_child(const gmem_region *region)
+{
+    if (gmem__link_empty(&region->children))
+        return NULL;
+    return GMEM__OF(region->children.next, gmem_region, sibling);
+}
+
+gmem_region *gmem_region_next_sibling(const gmem_region *region)
+{
+    if (!region->p.container || region->sibling.next == &region->p.container->children)
+        return NULL;
+    return GMEM__OF(region->sibling.next, gmem_region, sibling);
+}

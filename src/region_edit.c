@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * region_edit.c - every edit of a region: what is refused, and how the new props look.
+ *
+ * Each edit opens a transaction (its own, or nested in the caller's), checks, journals, applies and commits. So all of this
+ * runs with the writer turn held. Nothing is changed before every check has passed (G1).
+ */
+#include "transaction.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_names[] = {"container", "ram", "rom", "romd", "mmio", "alias", "reserved"};
+
+static int refuse_kind(const gmem_region *region, const char *edit)
+{
+    return gmem__refuse(region->vm, -EOPNOTSUPP, "%s: \"%s\" is of kind %s", edit, region->name,
+                        kind_names[region->kind]);
+}
+
+/* Whether child, or something seen through it, shows container. */
+static bool shows(gmem_region *child, gmem_region *container)
+{
+    gmem_vm *vm = child->vm;
+
+    if (child == container)
+        return true;
+    /* What shows nothing else can't close a cycle; most regions are such leaves, and walking up is not free. */
+    if (gmem__link_empty(&child->children) && !child->p.target)
+        return false;
+    gmem__region_mark_up(container, ++vm->epoch);
+    return child->mark == vm->epoch;
+}
+
+static int check_add(gmem_region *container, uint64_t offset, gmem_region *child)
+{
+    gmem_vm *vm = container->vm;
+
+    if (container->kind == GMEM_KIND_ALIAS)
+        return refuse_kind(container, "placing a region in it");
+    if (child->p.container)
+        return gmem__refuse(vm, -EBUSY, "\"%s\" is in \"%s\" already, can't be placed in \"%s\" too", child->name,
+                            child->p.container->name, container->name);
+    if (gmem__range_overflows(offset, child->p.last))
+        return gmem__refuse(vm, -EOVERFLOW, "\"%s\" at 0x%llx of \"%s\" reaches past 2^64", child->name,
+                            (unsigned long long)offset, container->name);
+    if (shows(child, container))
+        return gmem__refuse(vm, -ELOOP, "\"%s\" shows \"%s\": placed there it would show itself", child->name,
+                            container->name);
+    return 0;
+}
+
+int gmem_region_add_priority(gmem_region *container, uint64_t offset, gmem_region *child, int32_t priority)
+{
+    struct gmem__props props;
+    gmem_vm *vm;
+    int err;
+
+    if (!container || !child)
+        return -EINVAL;
+    vm = container->vm;
+    if (child->vm != vm)
+        return gmem__refuse(vm, -EXDEV, "\"%s\" and \"%s\" belong to different vms", child->name, container->name);
+    err = gmem_vm_begin(vm);
+    if (err)
+        return err;
+    err = check_add(container, offset, child);
+    if (!err) {
+        props = child->p;
+        props.container = container;
+        props.offset = offset;
+        props.priority = priority;
+        props.seq = ++vm->next_seq;
+        err = gmem__edit(child, &props);
+    }
+    return gmem__edit_end(vm, err);
+}
+
+int gmem_region_add(gmem_region *container, uint64_t offset, gmem_region *child)
+{
+    return gmem_region_add_priority(container, offset, child, 0);
+}
+
+int gmem_region_remove(gmem_region *container, gmem_region *child)
+{
+    struct gmem__props props;
+    gmem_vm *vm;
+    int err;
+
+    if (!container || !child)
+        return -EINVAL;
+    vm = container->vm;
+    if (child->vm != vm)
+        return gmem__refuse(vm, -EXDEV, "\"%s\" and \"%s\" belong to different vms", child->name, container->name);
+    err = gmem_vm_begin(vm);
+    if (err)
+        return err;
+    if (child->p.container != container) {
+        err = gmem__refuse(vm, -ENOENT, "\"%s\" is not in \"%s\"", child->name, container->name);
+    } else {
+        props = child->p;
+        props.container = NULL;
+        props.offset = 0;
+        props.priority = 0;
+        err = gmem__edit(child, &props);
+    }
+    return gmem__edit_end(vm, err);
+}
+
+/* An attribute switched on or off; an edit that changes nothing is not journalled. */
+static int set_attr(gmem_region *region, uint32_t attr, bool on)
+{
+    struct gmem__props props = region->p;
+
+    props.attrs = on ? props.attrs | attr : props.attrs & ~attr;
+    return props.attrs == region->p.attrs ? 0 : gmem__edit(region, &props);
+}
+
+int gmem_region_set_enabled(gmem_region *region, bool enabled)
+{
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    return gmem__edit_end(region->vm, set_attr(region, GMEM__ATTR_DISABLED, !enabled));
+}
+
+int gmem_region_set_readonly(gmem_region *region, bool readonly)
+{
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    err = region->kind == GMEM_KIND_ROM && !readonly ? refuse_kind(region, "making it writable")
+                                                      : set_attr(region, GMEM_RANGE_READONLY, readonly);
+    return gmem__edit_end(region->vm, err);
+}
+
+int gmem_region_set_nonvolatile(gmem_region *region, bool nonvolatile)
+{
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    return gmem__edit_end(region->vm, set_attr(region, GMEM_RANGE_NONVOLATILE, nonvolatile));
+}
+
+int gmem_region_set_romd(gmem_region *region, bool direct)
+{
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    err = region->kind != GMEM_KIND_ROMD ? refuse_kind(region, "switching direct reads")
+                                          : set_attr(region, GMEM_RANGE_ROMD, direct);
+    return gmem__edit_end(region->vm, err);
+}
+
+int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted)
+{
+    int err;
+
+    if (!region || client >= GMEM_LOG_CLIENTS)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    err = !region->ram ? refuse_kind(region, "dirty logging")
+                        : set_attr(region, 1u << (GMEM_RANGE_LOG_SHIFT + client), wanted);
+    return gmem__edit_end(region->vm, err);
+}
+
+int gmem_region_move(gmem_region *region, uint64_t offset)
+{
+    struct gmem__props props;
+    gmem_vm *vm;
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    vm = region->vm;
+    err = gmem_vm_begin(vm);
+    if (err)
+        return err;
+    if (gmem__range_overflows(offset, region->p.last)) {
+        err = gmem__refuse(vm, -EOVERFLOW, "\"%s\" moved to 0x%llx reaches past 2^64", region->name,
+                           (unsigned long long)offset);
+    } else if (offset != region->p.offset) {
+        props = region->p;
+        props.offset = offset;
+        props.seq = ++vm->next_seq;
+        err = gmem__edit(region, &props);
+    }
+    return gmem__edit_end(vm, err);
+}
+
+static int check_resize(const gmem_region *region, gmem_size size)
+{
+    gmem_vm *vm = region->vm;
+    uint64_t last;
+
+    if (gmem__size_is_zero(size))
+        return gmem__refuse(vm, -EINVAL, "\"%s\" resized to 0", region->name);
+    last = gmem__size_last(size);
+    if (gmem__range_overflows(region->p.offset, last))
+        return gmem__refuse(vm, -EOVERFLOW, "\"%s\" resized reaches past 2^64", region->name);
+    if (region->p.target && gmem__range_overflows(region->p.target_from, last))
+        return gmem__refuse(vm, -EOVERFLOW, "\"%s\" resized reaches past 2^64 in its target", region->name);
+    if (region->ram && last > gmem_ram_size(region->ram) - 1)
+        return gmem__refuse(vm, -ERANGE, "\"%s\" can't grow past its RAM block \"%s\"", region->name,
+                            gmem_ram_id(region->ram));
+    return 0;
+}
+
+int gmem_region_resize(gmem_region *region, gmem_size size)
+{
+    struct gmem__props props;
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    err = check_resize(region, size);
+    if (!err && gmem__size_last(size) != region->p.last) {
+        props = region->p;
+        props.last = gmem__size_last(size);
+        err = gmem__edit(region, &props);
+    }
+    return gmem__edit_end(region->vm, err);
+}
+
+int gmem_region_set_priority(gmem_region *region, int32_t priority)
+{
+    struct gmem__props props;
+    gmem_vm *vm;
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    vm = region->vm;
+    err = gmem_vm_begin(vm);
+    if (err)
+        return err;
+    if (!region->p.container) {
+        err = gmem__refuse(vm, -ENOENT, "\"%s\" is placed nowhere: no priority", region->name);
+    } else if (priority != region->p.priority) {
+        props = region->p;
+        props.priority = priority;
+        props.seq = ++vm->next_seq;
+        err = gmem__edit(region, &props);
+    }
+    return gmem__edit_end(vm, err);
+}
+
+static int check_alias(gmem_region *alias, gmem_region *target, uint64_t offset)
+{
+    gmem_vm *vm = alias->vm;
+
+    if (alias->kind != GMEM_KIND_ALIAS)
+        return refuse_kind(alias, "aiming it");
+    if (gmem__range_overflows(offset, alias->p.last))
+        return gmem__refuse(vm, -EOVERFLOW, "alias \"%s\" reaches past 2^64 in \"%s\"", alias->name, target->name);
+    if (shows(target, alias))
+        return gmem__refuse(vm, -ELOOP, "\"%s\" shows alias \"%s\": aimed there it would show itself", target->name,
+                            alias->name);
+    return 0;
+}
+
+int gmem_region_set_alias(gmem_region *alias, gmem_region *target, uint64_t offset)
+{
+    struct gmem__props props;
+    gmem_vm *vm;
+    int err;
+
+    if (!alias || !target)
+        return -EINVAL;
+    vm = alias->vm;
+    if (target->vm != vm)
+        return gmem__refuse(vm, -EXDEV, "\"%s\" and \"%s\" belong to different vms", alias->name, target->name);
+    err = gmem_vm_begin(vm);
+    if (err)
+        return err;
+    err = check_alias(alias, target, offset);
+    if (!err && (target != alias->p.target || offset != alias->p.target_from)) {
+        props = alias->p;
+        props.target = target;
+        props.target_from = offset;
+        err = gmem__edit(alias, &props);
+    }
+    return gmem__edit_end(vm, err);
+}
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int compare_eventfd(const struct gmem_eventfd *a, const struct gmem_eventfd *b)
+{
+    int order = compare_u64(a->offset, b->offset);
+
+    if (!order)
+        order = compare_u64(a->size, b->size);
+    if (!order)
+        order = compare_u64(a->match, b->match);
+    if (!order && a->match)
+        order = compare_u64(a->data, b->data);
+    return order;
+}
+
+static int check_eventfd(const gmem_region *region, const struct gmem_eventfd *eventfd)
+{
+    uint64_t bytes = eventfd->size ? eventfd->size : 1;
+
+    if (!gmem__region_terminates(region))
+        return refuse_kind(region, "an eventfd");
+    if (bytes > 8 || (bytes & (bytes - 1)) || eventfd->fd < 0 || (eventfd->match && !eventfd->size))
+        return gmem__refuse(region->vm, -EINVAL,
+                            "eventfd of \"%s\": size must be 0, 1, 2, 4 or 8, a value to match needs a size, fd be open",
+                            region->name);
+    if (eventfd->offset > region->p.last || region->p.last - eventfd->offset < bytes - 1)
+        return gmem__refuse(region->vm, -ERANGE, "eventfd at 0x%llx is not inside \"%s\"",
+                            (unsigned long long)eventfd->offset, region->name);
+    return 0;
+}
+
+/* Replace region's eventfds by a copy without the one at index drop (count: none) and with add, if given, in its place. */
+static int edit_eventfds(gmem_region *region, size_t at, const struct gmem_eventfd *add)
+{
+    struct gmem__eventfds *old = region->p.eventfds, *now;
+    size_t count = old ? old->count : 0, tail = add ? at : at + 1;
+    struct gmem__props props = region->p;
+    int err;
+
+    now = calloc(1, sizeof(*now) + (count + 1) * sizeof(now->items[0]));
+    if (!now)
+        return gmem__refuse(region->vm, -ENOMEM, "no memory for the eventfds of \"%s\"", region->name);
+    now->refs = 1;
+    if (old)
+        memcpy(now->items, old->items, at * sizeof(now->items[0]));
+    now->count = at;
+    if (add)
+        now->items[now->count++] = *add;
+    if (old && tail < count)
+        memcpy(now->items + now->count, old->items + tail, (count - tail) * sizeof(now->items[0]));
+    now->count += count - tail;
+    props.eventfds = now;
+    err = gmem__edit(region, &props);
+    if (--now->refs == 0)
+        free(now);
+    return err;
+}
+
+static size_t find_eventfd(const gmem_region *region, const struct gmem_eventfd *eventfd, bool *ret_found)
+{
+    const struct gmem__eventfds *all = region->p.eventfds;
+    size_t at = 0, count = all ? all->count : 0;
+
+    while (at < count && compare_eventfd(&all->items[at], eventfd) < 0)
+        at++;
+    *ret_found = at < count && compare_eventfd(&all->items[at], eventfd) == 0;
+    return at;
+}
+
+int gmem_region_add_eventfd(gmem_region *region, const struct gmem_eventfd *eventfd)
+{
+    bool found;
+    size_t at;
+    int err;
+
+    if (!region || !eventfd)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    err = check_eventfd(region, eventfd);
+    if (!err) {
+        at = find_eventfd(region, eventfd, &found);
+        err = found ? gmem__refuse(region->vm, -EEXIST, "\"%s\" has that eventfd already", region->name)
+                    : edit_eventfds(region, at, eventfd);
+    }
+    return gmem__edit_end(region->vm, err);
+}
+
+int gmem_region_del_eventfd(gmem_region *region, const struct gmem_eventfd *eventfd)
+{
+    bool found;
+    size_t at;
+    int err;
+
+    if (!region || !eventfd)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    at = find_eventfd(region, eventfd, &found);
+    err = found ? edit_eventfds(region, at, NULL)
+                : gmem__refuse(region->vm, -ENOENT, "\"%s\" has no such eventfd", region->name);
+    return gmem__edit_end(region->vm, err);
+}
+
+static int insert_interval(gmem_region *region, uint64_t first, uint64_t last)
+{
+    struct gmem__intervals *old = region->p.coalesced, *now;
+    size_t count = old ? old->count : 0, at = 0;
+    struct gmem__props props = region->p;
+    int err;
+
+    while (at < count && (old->items[at].first < first || (old->items[at].first == first && old->items[at].last < last)))
+        at++;
+    if (at < count && old->items[at].first == first && old->items[at].last == last)
+        return 0;
+    now = calloc(1, sizeof(*now) + (count + 1) * sizeof(now->items[0]));
+    if (!now)
+        return gmem__refuse(region->vm, -ENOMEM, "no memory for the intervals of \"%s\"", region->name);
+    now->refs = 1;
+    now->count = count + 1;
+    if (old) {
+        memcpy(now->items, old->items, at * sizeof(now->items[0]));
+        memcpy(now->items + at + 1, old->items + at, (count - at) * sizeof(now->items[0]));
+    }
+    now->items[at].first = first;
+    now->items[at].last = last;
+    props.coalesced = now;
+    err = gmem__edit(region, &props);
+    if (--now->refs == 0)
+        free(now);
+    return err;
+}
+
+int gmem_region_add_coalesced(gmem_region *region, uint64_t first, uint64_t last)
+{
+    int err;
+
+    if (!region || first > last)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    if (region->kind != GMEM_KIND_MMIO)
+        err = refuse_kind(region, "coalescing writes");
+    else if (last > region->p.last)
+        err = gmem__refuse(region->vm, -ERANGE, "interval 0x%llx-0x%llx is not inside \"%s\"", (unsigned long long)first,
+                           (unsigned long long)last, region->name);
+    else
+        err = insert_interval(region, first, last);
+    return gmem__edit_end(region->vm, err);
+}
+
+int gmem_region_clear_coalesced(gmem_region *region)
+{
+    struct gmem__props props;
+    int err;
+
+    if (!region)
+        return -EINVAL;
+    err = gmem_vm_begin(region->vm);
+    if (err)
+        return err;
+    if (region->p.coalesced) {
+        props = region->p;
+        props.coalesced = NULL;
+        err = gmem__edit(region, &props);
+    }
+    return gmem__edit_end(region->vm, err);
+}

@@ -4,7 +4,7 @@
  *
  * The clock starts at the host's time in UTC and runs with it. BCD and binary, 24 and 12 hours, setting the time, update-in-progress,
  * alarm, update-ended and periodic interrupts are modelled. Absent: daylight saving, the square wave pin, the NMI mask
- * (bit 7 of port 0x70 is ignored); the day of the week follows the date and can't be set.
+ * (bit 7 of port 0x70 is ignored); the day of the week follows the date and can't be set. Dates run from 1678 to 2261.
  */
 #ifndef GMEM_PC_CMOS_H
 #define GMEM_PC_CMOS_H

@@ -74,12 +74,9 @@ void pc_device_end(struct pc_device *device)
         gmem_region *region = device->regions[--device->count];
         gmem_region *container = gmem_region_container(region);
 
-        /*
-         * A region that can't be removed (no memory for the new view) keeps its reference on the device, and so does
-         * no harm until the vm ends.
-         */
-        if (container != NULL && gmem_region_remove(container, region) != 0)
-            container = NULL;
+        if (container != NULL && gmem_region_remove(container, region) != 0) {
+            /* No memory for the new view: what the old one shows holds the device until the vm ends. */
+        }
         gmem_region_unref(region);
     }
     device_unref(device);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * access.c - reading and writing any number of bytes through a space, over any number of ranges.
+ *
+ * Guarantees. (a) One access sees one view: it is fetched once, and used to the end even if a callback on the way publishes
+ * another. (b) No lock is taken and nothing is allocated; the RCU read section that is held, also across callbacks, delays
+ * only the freeing of old views, and no commit waits for it (G2, G3, G6). The first access of a thread registers it with
+ * liburcu. (c) Host memory is read and written in aligned words of up to 8 bytes, each at once, in rising order of address
+ * up to COPY_WORDS bytes; the middle of longer copies is memcpy's.
+ */
+#include "access.h"
+
+/* From this size on memcpy(3) is faster than a loop over words, by more the larger. It begins and ends at whole words. */
+#define COPY_WORDS 64u
+
+/* --- host memory --------------------------------------------------------------------------------------------------- */
+
+/* The largest word, up to length bytes, that begins at host. */
+static unsigned word_at(const uint8_t *host, uint64_t length)
+{
+    uintptr_t address = (uintptr_t)host;
+
+    if (!(address & 7) && length >= 8)
+        return 8;
+    if (!(address & 3) && length >= 4)
+        return 4;
+    return !(address & 1) && length >= 2 ? 2 : 1;
+}
+
+/* Relaxed: the guest's processors order their accesses themselves, and so do devices where they must. */
+static void word_read(const uint8_t *host, uint8_t *out, unsigned size)
+{
+    uint64_t w64;
+    uint32_t w32;
+    uint16_t w16;
+
+    switch (size) {
+    case 8:
+        w64 = __atomic_load_n((const gmem__word64 *)(const void *)host, __ATOMIC_RELAXED);
+        memcpy(out, &w64, 8);
+        break;
+    case 4:
+        w32 = __atomic_load_n((const gmem__word32 *)(const void *)host, __ATOMIC_RELAXED);
+        memcpy(out, &w32, 4);
+        break;
+    case 2:
+        w16 = __atomic_load_n((const gmem__word16 *)(const void *)host, __ATOMIC_RELAXED);
+        memcpy(out, &w16, 2);
+        break;
+    default:
+        *out = __atomic_load_n(host, __ATOMIC_RELAXED);
+        break;
+    }
+}
+
+static void word_write(uint8_t *host, const uint8_t *in, unsigned size)
+{
+    uint64_t w64;
+    uint32_t w32;
+    uint16_t w16;
+
+    switch (size) {
+    case 8:
+        memcpy(&w64, in, 8);
+        __atomic_store_n((gmem__word64 *)(void *)host, w64, __ATOMIC_RELAXED);
+        break;
+    case 4:
+        memcpy(&w32, in, 4);
+        __atomic_store_n((gmem__word32 *)(void *)host, w32, __ATOMIC_RELAXED);
+        break;
+    case 2:
+        memcpy(&w16, in, 2);
+        __atomic_store_n((gmem__word16 *)(void *)host, w16, __ATOMIC_RELAXED);
+        break;
+    default:
+        __atomic_store_n(host, *in, __ATOMIC_RELAXED);
+        break;
+    }
+}
+
+/* The part of length bytes at host that memcpy or memset may do: whole words, and worth it; else 0. */
+static uint64_t bulk_at(const uint8_t *host, uint64_t length)
+{
+    return ((uintptr_t)host & 7) || length < COPY_WORDS ? 0 : length & ~(uint64_t)7;
+}
+
+static void host_read(const uint8_t *host, uint8_t *out, uint64_t length)
+{
+    uint64_t size;
+
+    for (; length > 0; length -= size, host += size, out += size) {
+        size = bulk_at(host, length);
+        if (size > 0) {
+            memcpy(out, host, size);
+        } else {
+            size = word_at(host, length);
+            word_read(host, out, (unsigned)size);
+        }
+    }
+}
+
+static void host_write(uint8_t *host, const uint8_t *in, uint64_t length)
+{
+    uint64_t size;
+
+    for (; length > 0; length -= size, host += size, in += size) {
+        size = bulk_at(host, length);
+        if (size > 0) {
+            memcpy(host, in, size);
+        } else {
+            size = word_at(host, length);
+            word_write(host, in, (unsigned)size);
+        }
+    }
+}
+
+static void host_fill(uint8_t *host, uint8_t value, uint64_t length)
+{
+    uint8_t word[8];
+    uint64_t size;
+
+    memset(word, value, sizeof(word));
+    for (; length > 0; length -= size, host += size) {
+        size = bulk_at(host, length);
+        if (size > 0) {
+            memset(host, value, size);
+        } else {
+            size = word_at(host, length);
+            word_write(host, word, (unsigned)size);
+        }
+    }
+}
+
+/* --- one range ----------------------------------------------------------------------------------------------------- */
+
+/* What is done to the bytes, wherever they are. */
+enum what {
+    READ,
+    WRITE,
+    FILL,
+    LOAD, /* write as the host: whatever has host memory takes it */
+};
+
+struct access {
+    const gmem_space *space;
+    struct gmem_attrs attrs;
+    enum what what;
+    uint8_t *out;      /* READ: where the next byte goes */
+    const uint8_t *in; /* WRITE, LOAD: where it comes from; FILL: the one byte */
+};
+
+static gmem_result range_read(struct access *access, const struct gmem__range *range, uint64_t skip, uint64_t length)
+{
+    if (range->region->kind == GMEM_KIND_RESERVED) {
+        memset(access->out, access->space->fill, length);
+        return GMEM_RESULT_DECODE;
+    }
+    if (gmem__range_reads_directly(range)) {
+        host_read(range->host + skip, access->out, length);
+        return GMEM_OK;
+    }
+    return gmem__mmio_read(
+        &(struct gmem__mmio){.region = range->region, .attrs = access->attrs, .fill = access->space->fill},
+        range->offset + skip, length, access->out);
+}
+
+static gmem_result range_write(struct access *access, const struct gmem__range *range, uint64_t skip, uint64_t length)
+{
+    if (range->region->kind == GMEM_KIND_RESERVED)
+        return GMEM_RESULT_DECODE;
+    if (range->region->kind == GMEM_KIND_ROM || (range->attrs & GMEM_RANGE_READONLY))
+        return GMEM_OK;
+    if (gmem__range_writes_directly(range)) {
+        if (access->what == FILL)
+            host_fill(range->host + skip, *access->in, length);
+        else
+            host_write(range->host + skip, access->in, length);
+        return GMEM_OK;
+    }
+    return gmem__mmio_write(
+        &(struct gmem__mmio){
+            .region = range->region, .attrs = access->attrs, .in = access->in, .in_step = access->what == FILL ? 0 : 1},
+        range->offset + skip, length);
+}
+
+static gmem_result range_load(struct access *access, const struct gmem__range *range, uint64_t skip, uint64_t length)
+{
+    if (!range->host)
+        return GMEM_RESULT_DECODE;
+    /* A file that was mapped readonly can't be written by anybody. */
+    if (gmem_ram_flags(range->region->ram) & GMEM_RAM_READONLY)
+        return GMEM_RESULT_REFUSED;
+    host_write(range->host + skip, access->in, length);
+    return GMEM_OK;
+}
+
+/* --- all ranges ---------------------------------------------------------------------------------------------------- */
+
+/* length bytes at addr that are in one range, or (range is NULL) in none. */
+static gmem_result piece(struct access *access, const struct gmem__range *range, uint64_t addr, uint64_t length)
+{
+    if (!range) {
+        if (access->what == READ)
+            memset(access->out, access->space->fill, length);
+        return GMEM_RESULT_DECODE;
+    }
+    switch (access->what) {
+    case READ:
+        return range_read(access, range, addr - range->first, length);
+    case LOAD:
+        return range_load(access, range, addr - range->first, length);
+    default:
+        return range_write(access, range, addr - range->first, length);
+    }
+}
+
+/* size bytes, at least 1, from addr on, not beyond 2^64 - 1. */
+static gmem_result walk(struct access *access, const gmem_view *view, uint64_t addr, uint64_t size)
+{
+    uint64_t last = addr + (size - 1);
+    gmem_result result = GMEM_OK;
+
+    for (;;) {
+        const struct gmem__range *range = gmem__view_find(view, addr);
+        uint64_t until = last;
+        uint64_t length;
+
+        if (range && range->first > addr) {
+            until = gmem__min(last, range->first - 1);
+            range = NULL;
+        } else if (range) {
+            until = gmem__min(last, range->last);
+        }
+        length = until - addr + 1;
+        result |= piece(access, range, addr, length);
+        if (access->what == READ)
+            access->out += length;
+        else if (access->what != FILL)
+            access->in += length;
+        if (until == last)
+            return result;
+        addr = until + 1;
+    }
+}
+
+static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct access *access)
+{
+    uint64_t inside = GMEM__LAST - addr; /* bytes up to 2^64 - 1, less one */
+    gmem_result result = GMEM_OK;
+    uint64_t beyond;
+
+    if (size == 0)
+        return GMEM_OK;
+    access->space = space;
+    beyond = size - 1 > inside ? size - 1 - inside : 0;
+    rcu_read_lock();
+    result |= walk(access, rcu_dereference(space->view), addr, size - beyond);
+    rcu_read_unlock();
+    if (beyond > 0)
+        result |= piece(access, NULL, 0, beyond);
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------------------------------- */
+
+gmem_result gmem_space_read(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size)
+{
+    return run(space, addr, size, &(struct access){.attrs = attrs, .what = READ, .out = buf});
+}
+
+gmem_result gmem_space_write(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, const void *buf, uint64_t size)
+{
+    return run(space, addr, size, &(struct access){.attrs = attrs, .what = WRITE, .in = buf});
+}
+
+gmem_result gmem_space_rw(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size,
+                          bool is_write)
+{
+    return is_write ? gmem_space_write(space, addr, attrs, buf, size) : gmem_space_read(space, addr, attrs, buf, size);
+}
+
+gmem_result gmem_space_write_rom(gmem_space *space, uint64_t addr, const void *buf, uint64_t size)
+{
+    return run(space, addr, size, &(struct access){.what = LOAD, .in = buf});
+}
+
+gmem_result gmem_space_fill(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, uint8_t value, uint64_t size)
+{
+    return run(space, addr, size, &(struct access){.attrs = attrs, .what = FILL, .in = &value});
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* access.h - the parts of an access: cutting into pieces (access.c), devices (access_mmio.c), RAM as words (here). */
+#ifndef GMEM_SRC_ACCESS_H
+#define GMEM_SRC_ACCESS_H
+
+#include "space.h"
+#include <gmem/access.h>
+#include <string.h>
+
+/* Host memory holds anything, a caller's own objects included. */
+typedef uint16_t __attribute__((may_alias)) gmem__word16;
+typedef uint32_t __attribute__((may_alias)) gmem__word32;
+typedef uint64_t __attribute__((may_alias)) gmem__word64;
+
+/*
+ * One access to a device: length bytes, at most up to the region's end, at offset. out receives a read; in is where a write
+ * comes from, whose byte i is in[i * in_step], so that one byte can stand for all.
+ */
+struct gmem__mmio {
+    const gmem_region *region;
+    struct gmem_attrs attrs;
+    uint8_t fill; /* what refused pieces read as */
+    const uint8_t *in;
+    size_t in_step;
+};
+
+gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out);
+gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length);
+
+/* Whether a range is read, or written, as host memory. */
+static inline bool gmem__range_reads_directly(const struct gmem__range *range)
+{
+    return range->host && (range->region->kind != GMEM_KIND_ROMD || (range->attrs & GMEM_RANGE_ROMD));
+}
+
+static inline bool gmem__range_writes_directly(const struct gmem__range *range)
+{
+    return range->host && range->region->kind == GMEM_KIND_RAM && !(range->attrs & GMEM_RANGE_READONLY);
+}
+
+#endif

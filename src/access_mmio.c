@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * access_mmio.c - what a device's callbacks get to see of an access: widths, alignment, byte order.
+ *
+ * Two cuts. The bus cuts an access into pieces that the device takes (ops.valid). Each piece is then put together from
+ * accesses that the callbacks implement (ops.impl). All of it is about bytes in the order of their addresses: one
+ * implemented access is some bytes, which make a number in the device's order; a split, a widened or an unaligned access is
+ * nothing but a choice of which bytes these are.
+ *
+ * Invariants: a callback sees only widths from impl.min to impl.max, and only offsets that are multiples of the width
+ * unless impl.unaligned. Pieces and the accesses of a piece go by rising offset.
+ *
+ * Runs in the RCU read section of the access (see access.c), without a lock; nothing here outlives a callback but what the
+ * section keeps alive.
+ */
+#include "access.h"
+
+#define WORD_MAX 8u
+
+/* The number that size bytes make in the device's order, and back. */
+static uint64_t bytes_to_value(const uint8_t *bytes, unsigned size, enum gmem_endian order)
+{
+    uint64_t value = 0;
+    unsigned i;
+
+    for (i = 0; i < size; i++)
+        value |= (uint64_t)bytes[i] << 8 * (order == GMEM_ENDIAN_BIG ? size - 1 - i : i);
+    return value;
+}
+
+static void value_to_bytes(uint64_t value, uint8_t *bytes, unsigned size, enum gmem_endian order)
+{
+    unsigned i;
+
+    for (i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(value >> 8 * (order == GMEM_ENDIAN_BIG ? size - 1 - i : i));
+}
+
+/* --- what the callbacks implement ---------------------------------------------------------------------------------- */
+
+/* The accesses around a piece: count of size bytes each, from offset on. */
+struct cover {
+    uint64_t offset;
+    unsigned size;
+    unsigned count;
+};
+
+static struct cover cover_piece(const struct gmem_mmio_ops *ops, uint64_t offset, unsigned size)
+{
+    struct cover cover = {.offset = offset, .size = size};
+    unsigned lead;
+
+    if (cover.size > ops->impl.max)
+        cover.size = ops->impl.max;
+    if (cover.size < ops->impl.min)
+        cover.size = ops->impl.min;
+    if (!ops->impl.unaligned || size < ops->impl.min)
+        cover.offset &= ~(uint64_t)(cover.size - 1);
+    lead = (unsigned)(offset - cover.offset);
+    cover.count = (lead + size + cover.size - 1) / cover.size;
+    return cover;
+}
+
+static gmem_result call_read(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint8_t *bytes)
+{
+    const gmem_region *region = mmio->region;
+    uint64_t value = 0;
+    gmem_result result = region->ops.read(region->opaque, offset, size, mmio->attrs, &value);
+
+    value_to_bytes(value, bytes, size, region->ops.endian);
+    return result;
+}
+
+static gmem_result call_write(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes)
+{
+    const gmem_region *region = mmio->region;
+
+    return region->ops.write(region->opaque, offset, size, mmio->attrs,
+                             bytes_to_value(bytes, size, region->ops.endian));
+}
+
+/* The part of a piece that one access of its cover has: skip bytes into the access, from bytes into the piece, count. */
+struct overlap {
+    unsigned skip, from, count;
+};
+
+static struct overlap overlap_of(const struct cover *cover, unsigned index, uint64_t offset, unsigned size)
+{
+    unsigned lead = (unsigned)(offset - cover->offset);
+    unsigned begin = index * cover->size;
+    unsigned end = begin + cover->size;
+    struct overlap part;
+
+    part.skip = lead > begin ? lead - begin : 0;
+    part.from = lead > begin ? 0 : begin - lead;
+    part.count = (lead + size < end ? lead + size : end) - begin - part.skip;
+    return part;
+}
+
+static gmem_result read_piece(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint8_t *out)
+{
+    struct cover cover = cover_piece(&mmio->region->ops, offset, size);
+    gmem_result result = GMEM_OK;
+    unsigned i;
+
+    for (i = 0; i < cover.count; i++) {
+        struct overlap part = overlap_of(&cover, i, offset, size);
+        uint8_t bytes[WORD_MAX];
+
+        result |= call_read(mmio, cover.offset + i * cover.size, cover.size, bytes);
+        memcpy(out + part.from, bytes + part.skip, part.count);
+    }
+    return result;
+}
+
+static gmem_result write_piece(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *in)
+{
+    struct cover cover = cover_piece(&mmio->region->ops, offset, size);
+    gmem_result result = GMEM_OK;
+    unsigned i;
+
+    for (i = 0; i < cover.count; i++) {
+        struct overlap part = overlap_of(&cover, i, offset, size);
+        uint64_t at = cover.offset + i * cover.size;
+        uint8_t bytes[WORD_MAX];
+
+        if (part.count < cover.size) {
+            gmem_result got = call_read(mmio, at, cover.size, bytes);
+
+            result |= got;
+            /* What to write back beside the guest's bytes is not known: better nothing than that. */
+            if (got != GMEM_OK)
+                continue;
+        }
+        memcpy(bytes + part.skip, in + part.from, part.count);
+        result |= call_write(mmio, at, cover.size, bytes);
+    }
+    return result;
+}
+
+/* --- what the device takes from its bus ---------------------------------------------------------------------------- */
+
+/* The size of the piece that the bus makes of the first of length bytes at offset. */
+static unsigned bus_piece(const struct gmem_mmio_ops *ops, uint64_t offset, uint64_t length)
+{
+    unsigned size = ops->valid.max;
+
+    while (size > length || (!ops->valid.unaligned && (offset & (size - 1))))
+        size >>= 1;
+    return size;
+}
+
+static bool accepted(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, bool is_write)
+{
+    const struct gmem_mmio_ops *ops = &mmio->region->ops;
+
+    if (size < ops->valid.min)
+        return false;
+    return !ops->valid.accepts || ops->valid.accepts(mmio->region->opaque, offset, size, is_write, mmio->attrs);
+}
+
+gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out)
+{
+    gmem_result result = GMEM_OK;
+    unsigned size;
+
+    for (; length > 0; length -= size, offset += size, out += size) {
+        size = bus_piece(&mmio->region->ops, offset, length);
+        if (accepted(mmio, offset, size, false)) {
+            result |= read_piece(mmio, offset, size, out);
+        } else {
+            memset(out, mmio->fill, size);
+            result |= GMEM_RESULT_REFUSED;
+        }
+    }
+    return result;
+}
+
+gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length)
+{
+    const uint8_t *in = mmio->in;
+    gmem_result result = GMEM_OK;
+    unsigned size, i;
+
+    for (; length > 0; length -= size, offset += size, in += size * mmio->in_step) {
+        uint8_t bytes[WORD_MAX];
+
+        size = bus_piece(&mmio->region->ops, offset, length);
+        for (i = 0; i < size; i++)
+            bytes[i] = in[i * mmio->in_step];
+        if (accepted(mmio, offset, size, true))
+            result |= write_piece(mmio, offset, size, bytes);
+        else
+            result |= GMEM_RESULT_REFUSED;
+    }
+    return result;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* ram_backing.h - the host memory of a RAM block: files, mappings, advice. */
+#ifndef GMEM_SRC_RAM_BACKING_H
+#define GMEM_SRC_RAM_BACKING_H
+
+#include "ram.h"
+
+/*
+ * Get the memory that checked options ask for: sets host, size, mapped, page_size, file_offset, flags, backing and fd of ram
+ * (whose vm and id are set). On error there is nothing to give back, and a file is as it was.
+ */
+int gmem__backing_map(gmem_ram *ram, const struct gmem_ram_options *options) GMEM_MUST_CHECK;
+
+/* Give it back. */
+void gmem__backing_unmap(gmem_ram *ram);
+
+/* Write to every page of [host, host + size) without changing it, for kernels that can't be asked to. */
+void gmem__backing_touch(uint8_t *host, uint64_t size, uint64_t page_size);
+
+/* The size of the host's ordinary pages. */
+uint64_t gmem__host_page_size(void);
+
+#endif

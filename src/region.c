@@ -5,7 +5,10 @@
  * Owns the graph's edges. Invariants, with the writer turn held:
  *   - a region is on its container's child list exactly while p.container is set, in the order in which siblings win;
  *   - an alias is on its target's alias list exactly while p.target is set;
- *   - the graph of containers and aliases has no cycle (region_edit.c sees to it), so references free everything.
+ *   - containers form a forest; with aliases there may be cycles, but nothing is seen in itself (region_edit.c sees to both).
+ *
+ * Containers hold references on what they contain and aliases on what they show. So an alias that shows a container it is in keeps
+ * both alive until it is taken out or aimed elsewhere, or the vm ends.
  *
  * References may be dropped on any thread, but edges may be cut only with the turn: a region nobody can reach any more goes on
  * vm->dead and is buried by whoever has the turn next.

@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Most regions looked at to find a loop; only topologies that are almost loops need more than a few. */
+#define LOOP_BUDGET 1000000u
+
 static const char *const kind_names[] = {"container", "ram", "rom", "romd", "mmio", "alias", "reserved"};
 
 static int refuse_kind(const gmem_region *region, const char *edit)
@@ -18,23 +21,70 @@ static int refuse_kind(const gmem_region *region, const char *edit)
                         kind_names[region->kind]);
 }
 
-/* Whether child, or something seen through it, shows container. */
-static bool shows(gmem_region *child, gmem_region *container)
+/*
+ * Whether what is seen of region in [first, last] of its own coordinates shows looked_for again. Only regions that the walk up
+ * from looked_for has marked can. -ELOOP: it does. -E2BIG: too much to look at.
+ */
+static int find_window(const gmem_region *region, uint64_t first, uint64_t last, const gmem_region *looked_for,
+                       unsigned depth, unsigned *budget)
 {
-    gmem_vm *vm = child->vm;
+    const gmem_region *child;
+    uint64_t child_last;
+    int err = 0;
 
-    if (child == container)
-        return true;
-    /* What shows nothing else can't close a cycle; most regions are such leaves, and walking up is not free. */
-    if (gmem__link_empty(&child->children) && !child->p.target)
-        return false;
-    gmem__region_mark_up(container, ++vm->epoch);
-    return child->mark == vm->epoch;
+    if (depth > GMEM_DEPTH_MAX || --*budget == 0)
+        return -E2BIG;
+    if (first > region->p.last)
+        return 0;
+    if (region == looked_for && depth > 0)
+        return -ELOOP;
+    last = gmem__min(last, region->p.last);
+    if (region->p.target && region->p.target->mark == region->vm->epoch)
+        return find_window(region->p.target, first + region->p.target_from, last + region->p.target_from, looked_for,
+                           depth + 1, budget);
+    for (child = gmem_region_first_child(region); !err && child; child = gmem_region_next_sibling(child)) {
+        child_last = child->p.offset + child->p.last;
+        if (child->mark != region->vm->epoch || child->p.offset > last || child_last < first)
+            continue;
+        err = find_window(child, gmem__max(first, child->p.offset) - child->p.offset,
+                          gmem__min(last, child_last) - child->p.offset, looked_for, depth + 1, budget);
+    }
+    return err;
+}
+
+/*
+ * Whether region, as it is now, shows itself. An alias may show a container that it is in itself, as long as
+ * its window does not reach the alias (boards mirror their registers that way): so it is the windows that must not meet. Whether
+ * regions are enabled does not matter.
+ */
+static int check_loop(gmem_region *region)
+{
+    unsigned budget = LOOP_BUDGET;
+    gmem_vm *vm = region->vm;
+    int err;
+
+    /* What shows nothing else can't close a loop; most regions are such leaves, and walking up is not free. */
+    if (gmem__link_empty(&region->children) && !region->p.target)
+        return 0;
+    gmem__region_mark_up(region, ++vm->epoch);
+    err = find_window(region, 0, region->p.last, region, 0, &budget);
+    if (err == -ELOOP)
+        return gmem__refuse(vm, err, "\"%s\" would show itself", region->name);
+    return err ? gmem__refuse(vm, err, "\"%s\" shows too much of what it is shown by", region->name) : 0;
+}
+
+/* Journal and apply props that change where region is or what it shows, and refuse a loop: the caller's abort undoes it. */
+static int edit_geometry(gmem_region *region, const struct gmem__props *props)
+{
+    int err = gmem__edit(region, props);
+
+    return err ? err : check_loop(region);
 }
 
 static int check_add(gmem_region *container, uint64_t offset, gmem_region *child)
 {
     gmem_vm *vm = container->vm;
+    const gmem_region *up;
 
     if (container->kind == GMEM_KIND_ALIAS)
         return refuse_kind(container, "placing a region in it");
@@ -44,9 +94,11 @@ static int check_add(gmem_region *container, uint64_t offset, gmem_region *child
     if (gmem__range_overflows(offset, child->p.last))
         return gmem__refuse(vm, -EOVERFLOW, "\"%s\" at 0x%llx of \"%s\" reaches past 2^64", child->name,
                             (unsigned long long)offset, container->name);
-    if (shows(child, container))
-        return gmem__refuse(vm, -ELOOP, "\"%s\" shows \"%s\": placed there it would show itself", child->name,
-                            container->name);
+    for (up = container; up; up = up->p.container) {
+        if (up == child)
+            return gmem__refuse(vm, -ELOOP, "\"%s\" contains \"%s\": placed there it would contain itself", child->name,
+                                container->name);
+    }
     return 0;
 }
 
@@ -71,7 +123,7 @@ int gmem_region_add_priority(gmem_region *container, uint64_t offset, gmem_regio
         props.offset = offset;
         props.priority = priority;
         props.seq = ++vm->next_seq;
-        err = gmem__edit(child, &props);
+        err = edit_geometry(child, &props);
     }
     return gmem__edit_end(vm, err);
 }
@@ -201,7 +253,7 @@ int gmem_region_move(gmem_region *region, uint64_t offset)
         props = region->p;
         props.offset = offset;
         props.seq = ++vm->next_seq;
-        err = gmem__edit(region, &props);
+        err = edit_geometry(region, &props);
     }
     return gmem__edit_end(vm, err);
 }
@@ -238,7 +290,7 @@ int gmem_region_resize(gmem_region *region, gmem_size size)
     if (!err && gmem__size_last(size) != region->p.last) {
         props = region->p;
         props.last = gmem__size_last(size);
-        err = gmem__edit(region, &props);
+        err = edit_geometry(region, &props);
     }
     return gmem__edit_end(region->vm, err);
 }
@@ -274,9 +326,6 @@ static int check_alias(gmem_region *alias, gmem_region *target, uint64_t offset)
         return refuse_kind(alias, "aiming it");
     if (gmem__range_overflows(offset, alias->p.last))
         return gmem__refuse(vm, -EOVERFLOW, "alias \"%s\" reaches past 2^64 in \"%s\"", alias->name, target->name);
-    if (shows(target, alias))
-        return gmem__refuse(vm, -ELOOP, "\"%s\" shows alias \"%s\": aimed there it would show itself", target->name,
-                            alias->name);
     return 0;
 }
 
@@ -299,7 +348,7 @@ int gmem_region_set_alias(gmem_region *alias, gmem_region *target, uint64_t offs
         props = alias->p;
         props.target = target;
         props.target_from = offset;
-        err = gmem__edit(alias, &props);
+        err = edit_geometry(alias, &props);
     }
     return gmem__edit_end(vm, err);
 }

@@ -9,7 +9,6 @@
 #ifndef GMEM_SRC_VIEW_H
 #define GMEM_SRC_VIEW_H
 
-#define _LGPL_SOURCE /* liburcu: inline read sections */
 #include "region.h"
 #include <gmem/space.h>
 #include <urcu-bp.h>

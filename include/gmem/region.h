@@ -13,7 +13,8 @@
  * Lifetime (G7). A region is counted: the creator has one reference, and containers, aliases, spaces, views and calls
  * in flight keep what they can reach alive. After gmem_region_unref() the creator must not use the pointer again,
  * though the region lives on while it is placed. An owner (the device) is told through its own reference callbacks
- * when the library begins and ceases to be able to reach it.
+ * when the library begins and ceases to be able to reach it. (An alias in the very container that it shows keeps both alive until it
+ * is removed, aimed elsewhere, or the vm ends.)
  *
  * Edits. Each returns 0, or a negative errno with nothing changed (G1), and gmem_vm_reason() then has the text. Outside a
  * transaction an edit is its own transaction and may also fail as gmem_vm_commit() does. Edits called from inside a
@@ -144,7 +145,7 @@ GMEM_API void gmem_region_unref(gmem_region *region);
  * Place child in container at offset, with priority 0 or the one given.
  *
  * -EBUSY      child is in a container already
- * -ELOOP      child shows container, directly or through containers and aliases
+ * -ELOOP      child contains container, or would show itself: through an alias, a part of it would be seen in itself
  * -EOVERFLOW  offset + the child's size is past 2^64
  */
 GMEM_API int gmem_region_add(gmem_region *container, uint64_t offset, gmem_region *child) GMEM_MUST_CHECK;
@@ -166,6 +167,7 @@ GMEM_API int gmem_region_set_enabled(gmem_region *region, bool enabled) GMEM_MUS
  * is placed nowhere can be moved too: a space of which it is the root shows it there.
  *
  * -EOVERFLOW  offset + size is past 2^64
+ * -ELOOP      there it would show itself
  */
 GMEM_API int gmem_region_move(gmem_region *region, uint64_t offset) GMEM_MUST_CHECK;
 
@@ -175,6 +177,7 @@ GMEM_API int gmem_region_move(gmem_region *region, uint64_t offset) GMEM_MUST_CH
  * -EINVAL     zero size
  * -EOVERFLOW  the end is past 2^64 in the container or (alias) in the target
  * -ERANGE     larger than its RAM block
+ * -ELOOP      that large it would show itself
  */
 GMEM_API int gmem_region_resize(gmem_region *region, gmem_size size) GMEM_MUST_CHECK;
 
@@ -186,9 +189,10 @@ GMEM_API int gmem_region_resize(gmem_region *region, gmem_size size) GMEM_MUST_C
 GMEM_API int gmem_region_set_priority(gmem_region *region, int32_t priority) GMEM_MUST_CHECK;
 
 /*
- * Aim an alias at offset in target, its size unchanged.
+ * Aim an alias at offset in target, its size unchanged. The target may be what the alias is in, as long as its window does not
+ * reach the alias itself.
  *
- * -ELOOP      target shows the alias
+ * -ELOOP      the window would show the alias
  * -EOVERFLOW  offset + size is past 2^64
  */
 GMEM_API int gmem_region_set_alias(gmem_region *alias, gmem_region *target, uint64_t offset) GMEM_MUST_CHECK;

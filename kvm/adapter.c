@@ -176,7 +176,7 @@ static int do_plan(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
 static int reserve_notes(struct gmem_kvm *kvm, size_t more)
 {
     void *array = kvm->notes;
-    int err = gmem__grow(&array, &kvm->note_room, 2 * (kvm->note_count + more), sizeof(*kvm->notes));
+    int err = gmem__kvm_grow(&array, &kvm->note_room, 2 * (kvm->note_count + more), sizeof(*kvm->notes));
 
     kvm->notes = array;
     /* Inside an undo the room is there, though not twice. */
@@ -287,14 +287,14 @@ static int reserve_input(struct gmem_kvm *kvm, size_t notes, size_t runs)
     void *gone = kvm->gone;
     void *relogs = kvm->relogs;
     void *array = kvm->runs;
-    int err = gmem__grow(&gone, &kvm->gone_room, notes, sizeof(*kvm->gone));
+    int err = gmem__kvm_grow(&gone, &kvm->gone_room, notes, sizeof(*kvm->gone));
 
     kvm->gone = gone;
     if (!err)
-        err = gmem__grow(&relogs, &kvm->relog_room, notes, sizeof(*kvm->relogs));
+        err = gmem__kvm_grow(&relogs, &kvm->relog_room, notes, sizeof(*kvm->relogs));
     kvm->relogs = relogs;
     if (!err)
-        err = gmem__grow(&array, &kvm->run_room, runs, sizeof(*kvm->runs));
+        err = gmem__kvm_grow(&array, &kvm->run_room, runs, sizeof(*kvm->runs));
     kvm->runs = array;
     return err;
 }

@@ -37,7 +37,7 @@ static bool same_place(const struct gmem__run *a, const struct gmem__run *b)
     return a->gpa == b->gpa && a->size == b->size && a->host == b->host;
 }
 
-int gmem__grow(void **array, size_t *capacity, size_t count, size_t element)
+int gmem__kvm_grow(void **array, size_t *capacity, size_t count, size_t element)
 {
     size_t wanted;
     void *grown;
@@ -60,7 +60,7 @@ int gmem__grow(void **array, size_t *capacity, size_t count, size_t element)
 int gmem__slots_reserve(struct gmem__slots *slots, size_t count)
 {
     void *array = slots->slot;
-    int err = gmem__grow(&array, &slots->capacity, count, sizeof(*slots->slot));
+    int err = gmem__kvm_grow(&array, &slots->capacity, count, sizeof(*slots->slot));
 
     slots->slot = array;
     return err;
@@ -69,7 +69,7 @@ int gmem__slots_reserve(struct gmem__slots *slots, size_t count)
 int gmem__slotplan_reserve(struct gmem__slotplan *plan, size_t count)
 {
     void *array = plan->op;
-    int err = gmem__grow(&array, &plan->capacity, count, sizeof(*plan->op));
+    int err = gmem__kvm_grow(&array, &plan->capacity, count, sizeof(*plan->op));
 
     plan->op = array;
     return err;

@@ -119,6 +119,6 @@ void gmem__slots_apply(struct gmem__slots *slots, const struct gmem__slot_op *op
 struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op);
 
 /* Makes *array, of *capacity elements of element bytes, hold at least count; -ENOMEM. */
-int gmem__grow(void **array, size_t *capacity, size_t count, size_t element);
+int gmem__kvm_grow(void **array, size_t *capacity, size_t count, size_t element);
 
 #endif

@@ -95,9 +95,9 @@ static void print_line(struct gmem__print *print, const struct place *place)
         gmem__text_add(text, "  ", 2);
     if (first < place->base || last < first)
         gmem__text_string(text, "[DETECTED OVERFLOW!] ");
-    gmem__text_format(text, "%016" PRIx64 "-%016" PRIx64 " (prio %" PRId32 ", %s%s): %s", first, last, region->p.priority,
-                      region->p.attrs & GMEM_RANGE_NONVOLATILE ? "nv-" : "", gmem_region_type(region),
-                      target ? "alias " : "");
+    gmem__text_format(text, "%016" PRIx64 "-%016" PRIx64 " (prio %" PRId32 ", %s%s): %s", first, last,
+                      region->p.priority, region->p.attrs & GMEM_RANGE_NONVOLATILE ? "nv-" : "",
+                      gmem_region_type(region), target ? "alias " : "");
     gmem__text_string(text, region->name);
     if (target) {
         gmem__text_string(text, " @");

@@ -53,7 +53,7 @@ enum {
     MEM_CPUS_LESS_1 = 0x5f,
 };
 
-#define A_UIP 0x80u       /* update in progress */
+#define A_UIP 0x80u /* update in progress */
 #define A_DIVIDER 0x70u
 #define A_DIVIDER_RUN 0x20u /* for the 32,768 Hz crystal of a PC */
 #define A_RATE 0x0fu
@@ -333,8 +333,8 @@ static void *timer_main(void *opaque)
 
 static bool is_time(unsigned index)
 {
-    return index == MEM_CENTURY || (index <= REG_YEAR && index != REG_SECONDS_ALARM && index != REG_MINUTES_ALARM &&
-                                    index != REG_HOURS_ALARM);
+    return index == MEM_CENTURY ||
+           (index <= REG_YEAR && index != REG_SECONDS_ALARM && index != REG_MINUTES_ALARM && index != REG_HOURS_ALARM);
 }
 
 static uint8_t read_register(struct cmos *cmos, uint64_t now)
@@ -383,8 +383,7 @@ static void write_register(struct cmos *cmos, uint8_t value, uint64_t now)
     }
 }
 
-static gmem_result data_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result data_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     struct cmos *cmos = opaque;
 

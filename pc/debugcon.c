@@ -14,8 +14,7 @@ struct debugcon {
     struct pc_sink output;
 };
 
-static gmem_result port_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result port_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     (void)opaque;
     (void)offset;

@@ -309,8 +309,7 @@ static bool port_accepts(void *opaque, uint64_t offset, unsigned size, bool is_w
     return size == 1;
 }
 
-static gmem_result port_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result port_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     struct fw_cfg *fw = opaque;
 
@@ -365,8 +364,7 @@ static gmem_result dma_port_read(void *opaque, uint64_t offset, unsigned size, s
     return GMEM_OK;
 }
 
-static gmem_result dma_port_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                                  uint64_t value)
+static gmem_result dma_port_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
     struct fw_cfg *fw = opaque;
 

@@ -57,12 +57,9 @@ static int add_numbers(struct fw_cfg *fw, unsigned cpus)
         uint16_t value;
         unsigned bytes;
     } numbers[] = {
-        {FW_CFG_NOGRAPHIC, 0, 2},
-        {FW_CFG_NB_CPUS, (uint16_t)cpus, 2},
-        {FW_CFG_BOOT_MENU, 0, 2},
-        {FW_CFG_MAX_CPUS, (uint16_t)cpus, 2},
-        {FW_CFG_ACPI_TABLES, 0, 2},
-        {FW_CFG_SMBIOS_ENTRIES, 0, 2},
+        {FW_CFG_NOGRAPHIC, 0, 2},     {FW_CFG_NB_CPUS, (uint16_t)cpus, 2},
+        {FW_CFG_BOOT_MENU, 0, 2},     {FW_CFG_MAX_CPUS, (uint16_t)cpus, 2},
+        {FW_CFG_ACPI_TABLES, 0, 2},   {FW_CFG_SMBIOS_ENTRIES, 0, 2},
         {FW_CFG_IRQ0_OVERRIDE, 1, 1},
     };
 

@@ -53,7 +53,7 @@ struct queue {
 struct ps2 {
     struct queue queue;
     uint8_t command;
-    uint8_t last; /* sent, for resend */
+    uint8_t last;     /* sent, for resend */
     uint8_t scan_set; /* keyboard; whether it scans is not kept, as nobody types */
     /* mouse */
     bool enabled;
@@ -271,8 +271,8 @@ static void aux_command(struct ps2 *aux, uint8_t byte)
         aux->command = byte;
         break;
     case 0xe9: /* status */
-        queue_put(&aux->queue, (uint8_t)((aux->remote ? 0x40 : 0) | (aux->enabled ? 0x20 : 0) |
-                                         (aux->scaling == 2 ? 0x10 : 0)));
+        queue_put(&aux->queue,
+                  (uint8_t)((aux->remote ? 0x40 : 0) | (aux->enabled ? 0x20 : 0) | (aux->scaling == 2 ? 0x10 : 0)));
         queue_put(&aux->queue, aux->resolution);
         queue_put(&aux->queue, aux->rate);
         break;
@@ -422,8 +422,7 @@ static void controller_data(struct i8042 *kbc, uint8_t command, uint8_t byte)
 
 /* --- ports ------------------------------------------------------------------------------------------------------- */
 
-static gmem_result data_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result data_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     struct i8042 *kbc = opaque;
 
@@ -477,8 +476,7 @@ static gmem_result command_read(void *opaque, uint64_t offset, unsigned size, st
     return GMEM_OK;
 }
 
-static gmem_result command_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                                 uint64_t value)
+static gmem_result command_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
     struct i8042 *kbc = opaque;
 

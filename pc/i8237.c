@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An Intel 8237A DMA controller as the PC/AT wires it: the second one's registers are two ports apart, and each channel
+ * Two Intel 8237A DMA controllers as the PC/AT wires them: the second one's registers are two ports apart, and each channel
  * has a page register outside the chip. From Intel's 8237A data sheet and IBM's PC/AT technical reference.
  *
  *   offset 0 to 7   address and count of channels 0 to 3, low byte then high byte by the byte pointer flip-flop
@@ -12,7 +12,7 @@
  * No device asks for a transfer, so current address and count are always the base ones, status shows no
  * terminal count, command and mode are without effect, and of a software request only the request bit is seen.
  *
- * The device's lock covers everything.
+ * Each chip has a lock of its own, which covers its registers.
  */
 #include "i8237.h"
 
@@ -44,11 +44,15 @@ struct controller {
     bool high; /* the byte pointer flip-flop */
 };
 
-struct i8237 {
+struct chip {
     struct pc_device device;
     struct controller controller;
     unsigned shift;  /* of a register number to its port */
     uint8_t page[4]; /* channels 2, 3, 1, 0: in the order of their ports */
+};
+
+struct i8237 {
+    struct chip *first, *second;
 };
 
 static void master_clear(struct controller *dma)
@@ -108,7 +112,7 @@ static void write_control(struct controller *dma, unsigned reg, uint8_t value)
 /* --- ports ------------------------------------------------------------------------------------------------------- */
 
 /* The byte that a channel register's offset means now; the flip-flop moves on. */
-static uint8_t *channel_byte(struct i8237 *dma, uint64_t offset)
+static uint8_t *channel_byte(struct chip *dma, uint64_t offset)
 {
     unsigned reg = (unsigned)(offset >> dma->shift);
     bool high = dma->controller.high;
@@ -117,10 +121,9 @@ static uint8_t *channel_byte(struct i8237 *dma, uint64_t offset)
     return &dma->controller.base[reg / 2][reg % 2][high];
 }
 
-static gmem_result chan_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result chan_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
-    struct i8237 *dma = opaque;
+    struct chip *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -132,7 +135,7 @@ static gmem_result chan_read(void *opaque, uint64_t offset, unsigned size, struc
 
 static gmem_result chan_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
-    struct i8237 *dma = opaque;
+    struct chip *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -142,10 +145,9 @@ static gmem_result chan_write(void *opaque, uint64_t offset, unsigned size, stru
     return GMEM_OK;
 }
 
-static gmem_result cont_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result cont_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
-    struct i8237 *dma = opaque;
+    struct chip *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -157,7 +159,7 @@ static gmem_result cont_read(void *opaque, uint64_t offset, unsigned size, struc
 
 static gmem_result cont_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
-    struct i8237 *dma = opaque;
+    struct chip *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -167,7 +169,7 @@ static gmem_result cont_write(void *opaque, uint64_t offset, unsigned size, stru
     return GMEM_OK;
 }
 
-static gmem_result page_rw(struct i8237 *dma, uint64_t index, uint64_t *read, uint64_t written)
+static gmem_result page_rw(struct chip *dma, uint64_t index, uint64_t *read, uint64_t written)
 {
     pthread_mutex_lock(&dma->device.lock);
     if (read != NULL)
@@ -178,8 +180,7 @@ static gmem_result page_rw(struct i8237 *dma, uint64_t index, uint64_t *read, ui
     return GMEM_OK;
 }
 
-static gmem_result page_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result page_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     (void)size;
     (void)attrs;
@@ -211,7 +212,7 @@ static gmem_result last_page_write(void *opaque, uint64_t offset, unsigned size,
     return page_rw(opaque, 3, NULL, value);
 }
 
-#define BYTE_PORTS(reader, writer)                                                                                    \
+#define BYTE_PORTS(reader, writer)                                                                                     \
     {                                                                                                                  \
         .read = (reader), .write = (writer), .endian = GMEM_ENDIAN_LITTLE, .valid = {.min = 1, .max = 1},              \
         .impl = {.min = 1, .max = 1},                                                                                  \
@@ -224,7 +225,7 @@ static const struct gmem_mmio_ops last_page_ops = BYTE_PORTS(last_page_read, las
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static int place(struct i8237 *dma, gmem_region *io, bool second)
+static int place(struct chip *dma, gmem_region *io, bool second)
 {
     const uint64_t chip = second ? 0xc0 : 0x00;
     const uint64_t pages = second ? 0x89 : 0x81;
@@ -232,8 +233,8 @@ static int place(struct i8237 *dma, gmem_region *io, bool second)
 
     err = pc_device_add(&dma->device, io, chip, "dma-chan", UINT64_C(8) << dma->shift, &chan_ops, NULL);
     if (err == 0)
-        err = pc_device_add(&dma->device, io, chip + (UINT64_C(8) << dma->shift), "dma-cont",
-                            UINT64_C(8) << dma->shift, &cont_ops, NULL);
+        err = pc_device_add(&dma->device, io, chip + (UINT64_C(8) << dma->shift), "dma-cont", UINT64_C(8) << dma->shift,
+                            &cont_ops, NULL);
     if (err == 0)
         err = pc_device_add(&dma->device, io, pages, "dma-page", 3, &page_ops, NULL);
     if (err == 0)
@@ -241,9 +242,15 @@ static int place(struct i8237 *dma, gmem_region *io, bool second)
     return err;
 }
 
-int i8237_create(gmem_vm *vm, gmem_region *io, bool second, struct i8237 **ret)
+static void chip_destroy(struct chip *dma)
 {
-    struct i8237 *dma = calloc(1, sizeof(*dma));
+    if (dma != NULL)
+        pc_device_end(&dma->device);
+}
+
+static int chip_create(gmem_vm *vm, gmem_region *io, bool second, struct chip **ret)
+{
+    struct chip *dma = calloc(1, sizeof(*dma));
     int err;
 
     if (dma == NULL)
@@ -257,6 +264,31 @@ int i8237_create(gmem_vm *vm, gmem_region *io, bool second, struct i8237 **ret)
     master_clear(&dma->controller);
     err = place(dma, io, second);
     if (err != 0) {
+        chip_destroy(dma);
+        return err;
+    }
+    *ret = dma;
+    return 0;
+}
+
+static void chip_reset(struct chip *dma)
+{
+    pthread_mutex_lock(&dma->device.lock);
+    master_clear(&dma->controller);
+    pthread_mutex_unlock(&dma->device.lock);
+}
+
+int i8237_create(gmem_vm *vm, gmem_region *io, struct i8237 **ret)
+{
+    struct i8237 *dma = calloc(1, sizeof(*dma));
+    int err;
+
+    if (dma == NULL)
+        return -ENOMEM;
+    err = chip_create(vm, io, false, &dma->first);
+    if (err == 0)
+        err = chip_create(vm, io, true, &dma->second);
+    if (err != 0) {
         i8237_destroy(dma);
         return err;
     }
@@ -266,13 +298,15 @@ int i8237_create(gmem_vm *vm, gmem_region *io, bool second, struct i8237 **ret)
 
 void i8237_destroy(struct i8237 *dma)
 {
-    if (dma != NULL)
-        pc_device_end(&dma->device);
+    if (dma == NULL)
+        return;
+    chip_destroy(dma->first);
+    chip_destroy(dma->second);
+    free(dma);
 }
 
 void i8237_reset(struct i8237 *dma)
 {
-    pthread_mutex_lock(&dma->device.lock);
-    master_clear(&dma->controller);
-    pthread_mutex_unlock(&dma->device.lock);
+    chip_reset(dma->first);
+    chip_reset(dma->second);
 }

@@ -35,8 +35,7 @@ struct isa_misc {
     uint8_t port92, port61;
 };
 
-static gmem_result void_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result void_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     (void)opaque;
     (void)offset;
@@ -129,7 +128,7 @@ static gmem_result port61_write(void *opaque, uint64_t offset, unsigned size, st
     return GMEM_OK;
 }
 
-#define BYTE_PORT(reader, writer)                                                                                     \
+#define BYTE_PORT(reader, writer)                                                                                      \
     {                                                                                                                  \
         .read = (reader), .write = (writer), .endian = GMEM_ENDIAN_LITTLE, .valid = {.min = 1, .max = 1},              \
         .impl = {.min = 1, .max = 1},                                                                                  \

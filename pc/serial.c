@@ -221,8 +221,7 @@ static void write_register(struct serial *serial, unsigned offset, uint8_t value
     }
 }
 
-static gmem_result port_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                             uint64_t *ret_value)
+static gmem_result port_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     struct serial *serial = opaque;
 

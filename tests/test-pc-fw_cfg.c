@@ -301,8 +301,7 @@ static gmem_result register_read(void *opaque, uint64_t offset, unsigned size, s
     return GMEM_OK;
 }
 
-static gmem_result register_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                                  uint64_t value)
+static gmem_result register_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
     (void)offset, (void)size, (void)attrs, (void)value;
     ++*(unsigned *)opaque;
@@ -320,9 +319,8 @@ static void test_dma_into_device(void **state)
     assert_int_equal(gmem_region_create_mmio(f->ports.vm, "device", gmem_size_of(0x1000), &ops, &calls, NULL, &device),
                      0);
     assert_int_equal(gmem_region_add_priority(f->ports.system, 0x3000, device, 1), 0);
-    assert_int_equal(gmem_region_create_alias(f->ports.vm, "ports", f->ports.io, 0, gmem_size_of(0x10000), NULL,
-                                              &ports),
-                     0);
+    assert_int_equal(
+        gmem_region_create_alias(f->ports.vm, "ports", f->ports.io, 0, gmem_size_of(0x10000), NULL, &ports), 0);
     assert_int_equal(gmem_region_add(f->ports.system, 0x200000, ports), 0);
     assert_int_equal(dma(f, SELECT(0) | READ, 0x1010, 0x2ff8), ERROR);
     assert_int_equal(dma(f, SELECT(0) | READ, 8, 0x200514), ERROR);

@@ -29,8 +29,8 @@ static int setup(void **state)
 
     assert_non_null(f);
     ports_open(&f->ports);
-    assert_int_equal(i8042_create(f->ports.vm, f->ports.io, wire_irq(&f->irq1), wire_irq(&f->irq12),
-                                  wire_irq(&f->a20), wire_irq(&f->reset), &f->kbc),
+    assert_int_equal(i8042_create(f->ports.vm, f->ports.io, wire_irq(&f->irq1), wire_irq(&f->irq12), wire_irq(&f->a20),
+                                  wire_irq(&f->reset), &f->kbc),
                      0);
     *state = f;
     return 0;

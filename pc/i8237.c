@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two Intel 8237A DMA controllers as the PC/AT wires them: the second one's registers are two ports apart, and each channel
+ * An Intel 8237A DMA controller as the PC/AT wires it: the second one's registers are two ports apart, and each channel
  * has a page register outside the chip. From Intel's 8237A data sheet and IBM's PC/AT technical reference.
  *
  *   offset 0 to 7   address and count of channels 0 to 3, low byte then high byte by the byte pointer flip-flop
@@ -12,7 +12,7 @@
  * No device asks for a transfer, so current address and count are always the base ones, status shows no
  * terminal count, command and mode are without effect, and of a software request only the request bit is seen.
  *
- * Each chip has a lock of its own, which covers its registers.
+ * The device's lock covers everything.
  */
 #include "i8237.h"
 
@@ -44,15 +44,11 @@ struct controller {
     bool high; /* the byte pointer flip-flop */
 };
 
-struct chip {
+struct i8237 {
     struct pc_device device;
     struct controller controller;
     unsigned shift;  /* of a register number to its port */
     uint8_t page[4]; /* channels 2, 3, 1, 0: in the order of their ports */
-};
-
-struct i8237 {
-    struct chip *first, *second;
 };
 
 static void master_clear(struct controller *dma)
@@ -112,7 +108,7 @@ static void write_control(struct controller *dma, unsigned reg, uint8_t value)
 /* --- ports ------------------------------------------------------------------------------------------------------- */
 
 /* The byte that a channel register's offset means now; the flip-flop moves on. */
-static uint8_t *channel_byte(struct chip *dma, uint64_t offset)
+static uint8_t *channel_byte(struct i8237 *dma, uint64_t offset)
 {
     unsigned reg = (unsigned)(offset >> dma->shift);
     bool high = dma->controller.high;
@@ -123,7 +119,7 @@ static uint8_t *channel_byte(struct chip *dma, uint64_t offset)
 
 static gmem_result chan_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
-    struct chip *dma = opaque;
+    struct i8237 *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -135,7 +131,7 @@ static gmem_result chan_read(void *opaque, uint64_t offset, unsigned size, struc
 
 static gmem_result chan_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
-    struct chip *dma = opaque;
+    struct i8237 *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -147,7 +143,7 @@ static gmem_result chan_write(void *opaque, uint64_t offset, unsigned size, stru
 
 static gmem_result cont_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
-    struct chip *dma = opaque;
+    struct i8237 *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -159,7 +155,7 @@ static gmem_result cont_read(void *opaque, uint64_t offset, unsigned size, struc
 
 static gmem_result cont_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
-    struct chip *dma = opaque;
+    struct i8237 *dma = opaque;
 
     (void)size;
     (void)attrs;
@@ -169,7 +165,7 @@ static gmem_result cont_write(void *opaque, uint64_t offset, unsigned size, stru
     return GMEM_OK;
 }
 
-static gmem_result page_rw(struct chip *dma, uint64_t index, uint64_t *read, uint64_t written)
+static gmem_result page_rw(struct i8237 *dma, uint64_t index, uint64_t *read, uint64_t written)
 {
     pthread_mutex_lock(&dma->device.lock);
     if (read != NULL)
@@ -225,7 +221,7 @@ static const struct gmem_mmio_ops last_page_ops = BYTE_PORTS(last_page_read, las
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static int place(struct chip *dma, gmem_region *io, bool second)
+static int place(struct i8237 *dma, gmem_region *io, bool second)
 {
     const uint64_t chip = second ? 0xc0 : 0x00;
     const uint64_t pages = second ? 0x89 : 0x81;
@@ -242,15 +238,9 @@ static int place(struct chip *dma, gmem_region *io, bool second)
     return err;
 }
 
-static void chip_destroy(struct chip *dma)
+int i8237_create(gmem_vm *vm, gmem_region *io, bool second, struct i8237 **ret)
 {
-    if (dma != NULL)
-        pc_device_end(&dma->device);
-}
-
-static int chip_create(gmem_vm *vm, gmem_region *io, bool second, struct chip **ret)
-{
-    struct chip *dma = calloc(1, sizeof(*dma));
+    struct i8237 *dma = calloc(1, sizeof(*dma));
     int err;
 
     if (dma == NULL)
@@ -264,31 +254,6 @@ static int chip_create(gmem_vm *vm, gmem_region *io, bool second, struct chip **
     master_clear(&dma->controller);
     err = place(dma, io, second);
     if (err != 0) {
-        chip_destroy(dma);
-        return err;
-    }
-    *ret = dma;
-    return 0;
-}
-
-static void chip_reset(struct chip *dma)
-{
-    pthread_mutex_lock(&dma->device.lock);
-    master_clear(&dma->controller);
-    pthread_mutex_unlock(&dma->device.lock);
-}
-
-int i8237_create(gmem_vm *vm, gmem_region *io, struct i8237 **ret)
-{
-    struct i8237 *dma = calloc(1, sizeof(*dma));
-    int err;
-
-    if (dma == NULL)
-        return -ENOMEM;
-    err = chip_create(vm, io, false, &dma->first);
-    if (err == 0)
-        err = chip_create(vm, io, true, &dma->second);
-    if (err != 0) {
         i8237_destroy(dma);
         return err;
     }
@@ -298,15 +263,13 @@ int i8237_create(gmem_vm *vm, gmem_region *io, struct i8237 **ret)
 
 void i8237_destroy(struct i8237 *dma)
 {
-    if (dma == NULL)
-        return;
-    chip_destroy(dma->first);
-    chip_destroy(dma->second);
-    free(dma);
+    if (dma != NULL)
+        pc_device_end(&dma->device);
 }
 
 void i8237_reset(struct i8237 *dma)
 {
-    chip_reset(dma->first);
-    chip_reset(dma->second);
+    pthread_mutex_lock(&dma->device.lock);
+    master_clear(&dma->controller);
+    pthread_mutex_unlock(&dma->device.lock);
 }

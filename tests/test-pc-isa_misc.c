@@ -15,7 +15,7 @@
 struct fixture {
     struct ports ports;
     struct isa_misc *misc;
-    struct i8237 *dma;
+    struct i8237 *dma[2];
     struct wire a20, reset;
     int gate, output;
 };
@@ -39,7 +39,8 @@ static int setup(void **state)
     ports_open(&f->ports);
     assert_int_equal(
         isa_misc_create(f->ports.vm, f->ports.io, wire_irq(&f->a20), wire_irq(&f->reset), &timer, &f->misc), 0);
-    assert_int_equal(i8237_create(f->ports.vm, f->ports.io, &f->dma), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(i8237_create(f->ports.vm, f->ports.io, i == 1, &f->dma[i]), 0);
     *state = f;
     return 0;
 }
@@ -49,7 +50,8 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     isa_misc_destroy(f->misc);
-    i8237_destroy(f->dma);
+    i8237_destroy(f->dma[0]);
+    i8237_destroy(f->dma[1]);
     ports_close(&f->ports);
     free(f);
     return 0;
@@ -181,7 +183,7 @@ static void test_dma_control(void **state)
     outb(&f->ports, 0xd4, 0x00); /* as SeaBIOS: the cascade, channel 4 */
     outb(&f->ports, 0xd6, 0xc0);
     assert_int_equal(inb(&f->ports, 0xde), 0x0e);
-    i8237_reset(f->dma);
+    i8237_reset(f->dma[1]);
     assert_int_equal(inb(&f->ports, 0xde), 0x0f);
 }
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pc/cpu.h - the machine's processors, whatever runs them.
+ *
+ * A kind of processor provides struct pc_cpus as its first member. Each processor runs on a thread of its own and sees
+ * its own memory space; whatever it does not find as memory is an access through a space, made with the device
+ * lock held and after begin_access. Processors start in the reset state.
+ */
+#ifndef PC_CPU_H
+#define PC_CPU_H
+
+#include <pthread.h>
+
+#include <gmem/gmem.h>
+
+#include "hooks.h"
+
+struct pc_cpus_config {
+    unsigned count;
+    gmem_space *const *memory; /* one a processor; borrowed */
+    gmem_space *ports;
+    pthread_mutex_t *lock; /* the device lock */
+    const struct pc_hooks *hooks;
+    void (*begin_access)(void *opaque);
+    void *opaque;
+};
+
+struct pc_cpus;
+
+struct pc_cpus_ops {
+    /* Let them run. Called once. */
+    int (*start)(struct pc_cpus *cpus, struct pc_error *error);
+    /* Wait until all have left the guest and their threads have ended. Not from a processor's thread. */
+    void (*stop)(struct pc_cpus *cpus);
+    /* Stops them if need be. */
+    void (*destroy)(struct pc_cpus *cpus);
+};
+
+struct pc_cpus {
+    const struct pc_cpus_ops *ops;
+};
+
+struct kvm_vm;
+
+/* Processors that KVM runs. error says what the kernel refused. The arrays of config are copied. */
+int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
+                   struct pc_error *error) GMEM_MUST_CHECK;
+
+#endif

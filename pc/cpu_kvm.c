@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pc/cpu_kvm.c - processors run by KVM: their threads, their exits, and keeping them out while the map changes.
+ *
+ * Linux, Documentation/virt/kvm/api.rst: KVM_RUN, KVM_SET_SIGNAL_MASK, struct kvm_run.
+ *
+ * Lock: gate guards stopping, pausing and every in_guest. It is never held in the guest, nor while the device lock is
+ * taken.
+ *
+ *  - A processor is in the guest between enter() and leave(). It does not enter while pausing or stopping is set.
+ *  - A kick is SIGUSR1, which processors' threads block except inside KVM_RUN: sent after in_guest was set, it ends
+ *    KVM_RUN at once or as soon as it begins. So no handler is needed and no kick is lost.
+ *  - The listener `pause` brackets every commit that changes the memory map: all processors are out of the guest from its
+ *    begin to its commit, so that none sees RAM unmapped between a slot's removal and its addition (G12). The committing
+ *    thread is never in the guest itself.
+ */
+#include "cpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <gmem/kvm.h>
+
+#include "cpu_kvm_state.h"
+#include "kvm_vm.h"
+
+#define KICK SIGUSR1
+
+struct vcpu {
+    struct cpu_kvm *cpus;
+    unsigned index;
+    int fd;
+    struct kvm_run *run;
+    gmem_space *memory;
+    pthread_t thread;
+    bool started;
+    bool in_guest;
+};
+
+struct cpu_kvm {
+    struct pc_cpus base;
+    struct pc_cpus_config config;
+    gmem_vm *vm;
+    size_t run_size;
+    struct gmem_listener pause;
+    bool listening;
+    pthread_mutex_t gate;
+    pthread_cond_t changed;
+    bool stopping;
+    unsigned pausing;
+    unsigned count;
+    struct vcpu vcpus[];
+};
+
+static bool enter(struct vcpu *vcpu)
+{
+    struct cpu_kvm *cpus = vcpu->cpus;
+    bool go;
+
+    pthread_mutex_lock(&cpus->gate);
+    while (cpus->pausing && !cpus->stopping)
+        pthread_cond_wait(&cpus->changed, &cpus->gate);
+    go = !cpus->stopping;
+    vcpu->in_guest = go;
+    pthread_mutex_unlock(&cpus->gate);
+    return go;
+}
+
+static void leave(struct vcpu *vcpu)
+{
+    struct cpu_kvm *cpus = vcpu->cpus;
+
+    pthread_mutex_lock(&cpus->gate);
+    vcpu->in_guest = false;
+    pthread_cond_broadcast(&cpus->changed);
+    pthread_mutex_unlock(&cpus->gate);
+}
+
+/* With gate held: no processor is in the guest afterwards. */
+static void drive_out(struct cpu_kvm *cpus)
+{
+    for (unsigned i = 0; i < cpus->count; i++) {
+        if (cpus->vcpus[i].in_guest)
+            pthread_kill(cpus->vcpus[i].thread, KICK);
+    }
+    for (unsigned i = 0; i < cpus->count; i++) {
+        while (cpus->vcpus[i].in_guest)
+            pthread_cond_wait(&cpus->changed, &cpus->gate);
+    }
+}
+
+static int pause_begin(struct gmem_listener *listener)
+{
+    struct cpu_kvm *cpus = listener->opaque;
+
+    pthread_mutex_lock(&cpus->gate);
+    cpus->pausing++;
+    drive_out(cpus);
+    pthread_mutex_unlock(&cpus->gate);
+    return 0;
+}
+
+static int pause_commit(struct gmem_listener *listener)
+{
+    struct cpu_kvm *cpus = listener->opaque;
+
+    pthread_mutex_lock(&cpus->gate);
+    cpus->pausing--;
+    pthread_cond_broadcast(&cpus->changed);
+    pthread_mutex_unlock(&cpus->gate);
+    return 0;
+}
+
+/* Only who hears of ranges hears of the commits that change them. */
+static int pause_range(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    (void)listener, (void)section;
+    return 0;
+}
+
+static void report(struct vcpu *vcpu, enum pc_event event, const char *what, unsigned long long detail)
+{
+    struct cpu_kvm *cpus = vcpu->cpus;
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+
+    if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0)
+        memset(&regs, 0, sizeof(regs));
+    if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+        memset(&sregs, 0, sizeof(sregs));
+    pthread_mutex_lock(cpus->config.lock);
+    pc_event(cpus->config.hooks, event, "processor %u: %s (0x%llx) at cs:ip %04x:%llx, cs base 0x%llx", vcpu->index,
+             what, detail, sregs.cs.selector, (unsigned long long)regs.rip, (unsigned long long)sregs.cs.base);
+    pthread_mutex_unlock(cpus->config.lock);
+}
+
+static int serve_access(struct vcpu *vcpu)
+{
+    const struct pc_cpus_config *config = &vcpu->cpus->config;
+    int err;
+
+    pthread_mutex_lock(config->lock);
+    config->begin_access(config->opaque);
+    err = gmem_kvm_handle_exit(vcpu->memory, config->ports, vcpu->run, GMEM_ATTRS_NONE, NULL);
+    pthread_mutex_unlock(config->lock);
+    return err;
+}
+
+/* False: this processor has ended. */
+static bool serve(struct vcpu *vcpu)
+{
+    const struct kvm_run *run = vcpu->run;
+    int err;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+    case KVM_EXIT_MMIO:
+        err = serve_access(vcpu);
+        if (err)
+            report(vcpu, PC_EVENT_FAILED, "an access could not be served", (unsigned)-err);
+        return err == 0;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        return true;
+    case KVM_EXIT_SHUTDOWN:
+        report(vcpu, PC_EVENT_SHUTDOWN, "shut down, a triple fault", run->exit_reason);
+        return false;
+    case KVM_EXIT_INTERNAL_ERROR:
+        report(vcpu, PC_EVENT_FAILED, "KVM can't carry out its instruction, suberror", run->internal.suberror);
+        return false;
+    case KVM_EXIT_FAIL_ENTRY:
+        report(vcpu, PC_EVENT_FAILED, "the hardware refuses its state, reason",
+               run->fail_entry.hardware_entry_failure_reason);
+        return false;
+    default:
+        report(vcpu, PC_EVENT_FAILED, "KVM gives it up, exit reason", run->exit_reason);
+        return false;
+    }
+}
+
+static void drain_kick(void)
+{
+    const struct timespec now = {0, 0};
+    sigset_t kick;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, KICK);
+    while (sigtimedwait(&kick, NULL, &now) >= 0) {
+    }
+}
+
+static void *run(void *opaque)
+{
+    struct vcpu *vcpu = opaque;
+
+    while (enter(vcpu)) {
+        int result = ioctl(vcpu->fd, KVM_RUN, 0);
+        int reason = errno;
+
+        leave(vcpu);
+        if (result == 0) {
+            if (!serve(vcpu))
+                break;
+        } else if (reason == EINTR || reason == EAGAIN) {
+            drain_kick();
+        } else {
+            report(vcpu, PC_EVENT_FAILED, "KVM_RUN failed, errno", (unsigned)reason);
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* Inside KVM_RUN only the kick gets through. */
+static int set_run_mask(int fd)
+{
+    struct {
+        struct kvm_signal_mask head;
+        uint64_t blocked; /* the kernel's sigset_t: 64 signals */
+    } __attribute__((packed)) mask = {.head = {.len = 8}, .blocked = ~(1ull << (KICK - 1))};
+
+    return ioctl(fd, KVM_SET_SIGNAL_MASK, &mask);
+}
+
+static int start(struct pc_cpus *base, struct pc_error *error)
+{
+    struct cpu_kvm *cpus = (struct cpu_kvm *)base;
+    sigset_t all, before;
+    int err = 0;
+
+    /* A new thread inherits the mask: no signal but the kick is ever a processor's. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 0; i < cpus->count && !err; i++) {
+        err = pthread_create(&cpus->vcpus[i].thread, NULL, run, &cpus->vcpus[i]);
+        cpus->vcpus[i].started = err == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return err ? pc_fail(error, -err, "no thread for a processor: %s", strerror(err)) : 0;
+}
+
+static void stop(struct pc_cpus *base)
+{
+    struct cpu_kvm *cpus = (struct cpu_kvm *)base;
+
+    pthread_mutex_lock(&cpus->gate);
+    cpus->stopping = true;
+    pthread_cond_broadcast(&cpus->changed);
+    drive_out(cpus);
+    pthread_mutex_unlock(&cpus->gate);
+    for (unsigned i = 0; i < cpus->count; i++) {
+        if (cpus->vcpus[i].started)
+            pthread_join(cpus->vcpus[i].thread, NULL);
+        cpus->vcpus[i].started = false;
+    }
+}
+
+static void destroy(struct pc_cpus *base)
+{
+    struct cpu_kvm *cpus = (struct cpu_kvm *)base;
+
+    stop(base);
+    if (cpus->listening)
+        gmem_listener_unregister(cpus->vm, &cpus->pause);
+    for (unsigned i = 0; i < cpus->count; i++) {
+        if (cpus->vcpus[i].run)
+            munmap(cpus->vcpus[i].run, cpus->run_size);
+        if (cpus->vcpus[i].fd >= 0)
+            close(cpus->vcpus[i].fd);
+    }
+    pthread_cond_destroy(&cpus->changed);
+    pthread_mutex_destroy(&cpus->gate);
+    free(cpus);
+}
+
+static int create_vcpu(struct cpu_kvm *cpus, struct kvm_vm *kvm, unsigned index, struct pc_error *error)
+{
+    struct vcpu *vcpu = &cpus->vcpus[index];
+    void *mapped;
+    int err;
+
+    vcpu->fd = ioctl(kvm_vm_fd(kvm), KVM_CREATE_VCPU, (unsigned long)index);
+    if (vcpu->fd < 0)
+        return pc_fail(error, -errno, "the kernel refuses processor %u: %s", index, strerror(errno));
+    mapped = mmap(NULL, cpus->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (mapped == MAP_FAILED)
+        return pc_fail(error, -errno, "the state of processor %u can't be mapped: %s", index, strerror(errno));
+    vcpu->run = mapped;
+    if (set_run_mask(vcpu->fd) < 0)
+        return pc_fail(error, -errno, "the signal mask of processor %u can't be set: %s", index, strerror(errno));
+    err = cpu_kvm_set_cpuid(kvm_vm_device(kvm), vcpu->fd, index, cpus->count);
+    if (!err)
+        err = cpu_kvm_set_reset_state(vcpu->fd, index);
+    return err ? pc_fail(error, err, "processor %u can't be set up: %s", index, strerror(-err)) : 0;
+}
+
+static int create_all(struct cpu_kvm *cpus, struct kvm_vm *kvm, struct pc_error *error)
+{
+    int size = ioctl(kvm_vm_device(kvm), KVM_GET_VCPU_MMAP_SIZE, 0);
+    int err = 0;
+
+    if (size < (int)sizeof(struct kvm_run))
+        return pc_fail(error, -ENOTSUP, "KVM_GET_VCPU_MMAP_SIZE failed: %s", strerror(errno));
+    cpus->run_size = (size_t)size;
+    for (unsigned i = 0; i < cpus->count && !err; i++)
+        err = create_vcpu(cpus, kvm, i, error);
+    if (err)
+        return err;
+    err = gmem_listener_register(cpus->vm, cpus->vcpus[0].memory, &cpus->pause);
+    if (err)
+        return pc_fail(error, err, "the processors can't follow the memory map: %s", gmem_strerror(err));
+    cpus->listening = true;
+    return 0;
+}
+
+static int check_count(struct kvm_vm *kvm, unsigned count, struct pc_error *error)
+{
+    int max = ioctl(kvm_vm_fd(kvm), KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+
+    if (max > 0 && count > (unsigned)max)
+        return pc_fail(error, -EINVAL, "%u processors: the kernel takes at most %d", count, max);
+    return 0;
+}
+
+int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
+                   struct pc_error *error)
+{
+    static const struct pc_cpus_ops ops = {.start = start, .stop = stop, .destroy = destroy};
+    struct cpu_kvm *cpus;
+    int err = check_count(kvm, config->count, error);
+
+    if (err)
+        return err;
+    cpus = calloc(1, sizeof(*cpus) + config->count * sizeof(cpus->vcpus[0]));
+    if (!cpus)
+        return pc_fail(error, -ENOMEM, "out of memory");
+    cpus->base.ops = &ops;
+    cpus->config = *config;
+    cpus->config.memory = NULL;
+    cpus->vm = gmem_space_vm(config->ports);
+    cpus->count = config->count;
+    cpus->pause = (struct gmem_listener){.struct_size = sizeof(cpus->pause),
+                                         .name = "processors",
+                                         .opaque = cpus,
+                                         .begin = pause_begin,
+                                         .region_del = pause_range,
+                                         .region_add = pause_range,
+                                         .commit = pause_commit};
+    pthread_mutex_init(&cpus->gate, NULL);
+    pthread_cond_init(&cpus->changed, NULL);
+    for (unsigned i = 0; i < cpus->count; i++)
+        cpus->vcpus[i] = (struct vcpu){.cpus = cpus, .index = i, .fd = -1, .memory = config->memory[i]};
+    err = create_all(cpus, kvm, error);
+    if (err) {
+        destroy(&cpus->base);
+        return err;
+    }
+    *ret = &cpus->base;
+    return 0;
+}

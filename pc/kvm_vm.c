@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pc/kvm_vm.c - the kernel's virtual machine: its interrupt controllers, their routing, and the pages it needs for itself.
+ *
+ * Linux, Documentation/virt/kvm/api.rst: KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR (four pages below the
+ * firmware, which the firmware's memory map leaves out), KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_GSI_ROUTING,
+ * KVM_IRQ_LINE. Inputs 0 to 15 go to the PICs and to the IOAPIC; the timer's input 0 is the IOAPIC's pin 2, as on a
+ * PC and in the firmware's tables.
+ *
+ * Immutable after creation but for lines[], each of which is written by the device that drives it.
+ */
+#include "kvm_vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "place.h"
+
+#define IDENTITY_MAP 0xfeffc000u /* one page, then three for the task state segment */
+#define TSS 0xfeffd000u
+
+#define IOAPIC_PINS 24u
+#define PIC_PINS 8u
+#define CASCADE 2u
+#define IOAPIC_TIMER 2u
+
+struct line {
+    struct kvm_vm *kvm;
+    unsigned gsi;
+};
+
+struct kvm_vm {
+    int device;
+    int fd;
+    struct line lines[KVM_VM_ISA_IRQS];
+};
+
+static int open_device(struct kvm_vm *kvm, struct pc_error *error)
+{
+    int version;
+
+    kvm->device = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (kvm->device < 0) {
+        switch (errno) {
+        case ENOENT:
+        case ENODEV:
+        case ENXIO:
+            return pc_fail(
+                error, -ENODEV,
+                "/dev/kvm is not there: this host's kernel has no KVM, or the module kvm_intel or kvm_amd is not "
+                "loaded");
+        case EACCES:
+        case EPERM:
+            return pc_fail(error, -EACCES,
+                           "no permission to use /dev/kvm: join the group that owns it, or run as root");
+        default:
+            return pc_fail(error, -errno, "/dev/kvm can't be opened: %s", strerror(errno));
+        }
+    }
+    version = ioctl(kvm->device, KVM_GET_API_VERSION, 0);
+    if (version != KVM_API_VERSION)
+        return pc_fail(error, -ENOTSUP, "/dev/kvm speaks version %d of KVM's interface, not %d", version,
+                       KVM_API_VERSION);
+    return 0;
+}
+
+static int set_routing(struct kvm_vm *kvm)
+{
+    struct {
+        struct kvm_irq_routing head;
+        struct kvm_irq_routing_entry entries[2 * PIC_PINS + IOAPIC_PINS];
+    } table = {.head = {.nr = 0}};
+
+    for (unsigned gsi = 0; gsi < IOAPIC_PINS; gsi++) {
+        if (gsi < 2 * PIC_PINS && gsi != CASCADE)
+            table.entries[table.head.nr++] = (struct kvm_irq_routing_entry){
+                .gsi = gsi,
+                .type = KVM_IRQ_ROUTING_IRQCHIP,
+                .u.irqchip = {.irqchip = gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+                              .pin = gsi % PIC_PINS}};
+        if (gsi != CASCADE)
+            table.entries[table.head.nr++] = (struct kvm_irq_routing_entry){
+                .gsi = gsi,
+                .type = KVM_IRQ_ROUTING_IRQCHIP,
+                .u.irqchip = {.irqchip = KVM_IRQCHIP_IOAPIC, .pin = gsi ? gsi : IOAPIC_TIMER}};
+    }
+    return ioctl(kvm->fd, KVM_SET_GSI_ROUTING, &table);
+}
+
+static int create_vm(struct kvm_vm *kvm, struct pc_error *error)
+{
+    uint64_t identity_map = IDENTITY_MAP;
+    /* The kernel then answers port 0x61, whose bits belong to the PIT. */
+    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+    const char *what = "KVM_CREATE_VM";
+
+    do
+        kvm->fd = ioctl(kvm->device, KVM_CREATE_VM, 0);
+    while (kvm->fd < 0 && errno == EINTR);
+    if (kvm->fd < 0)
+        goto failed;
+    what = "KVM_SET_IDENTITY_MAP_ADDR";
+    if (ioctl(kvm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
+        goto failed;
+    what = "KVM_SET_TSS_ADDR";
+    if (ioctl(kvm->fd, KVM_SET_TSS_ADDR, (unsigned long)TSS) < 0)
+        goto failed;
+    what = "KVM_CREATE_IRQCHIP";
+    if (ioctl(kvm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
+        goto failed;
+    what = "KVM_CREATE_PIT2";
+    if (ioctl(kvm->fd, KVM_CREATE_PIT2, &pit) < 0)
+        goto failed;
+    what = "KVM_SET_GSI_ROUTING";
+    if (set_routing(kvm) < 0)
+        goto failed;
+    return 0;
+failed:
+    return pc_fail(error, -errno, "the kernel refuses a virtual machine (%s): %s", what, strerror(errno));
+}
+
+int kvm_vm_create(struct kvm_vm **ret, struct pc_error *error)
+{
+    struct kvm_vm *kvm = calloc(1, sizeof(*kvm));
+    int err;
+
+    if (!kvm)
+        return pc_fail(error, -ENOMEM, "out of memory");
+    kvm->device = kvm->fd = -1;
+    for (unsigned n = 0; n < KVM_VM_ISA_IRQS; n++)
+        kvm->lines[n] = (struct line){.kvm = kvm, .gsi = n};
+    err = open_device(kvm, error);
+    if (!err)
+        err = create_vm(kvm, error);
+    if (err) {
+        kvm_vm_destroy(kvm);
+        return err;
+    }
+    *ret = kvm;
+    return 0;
+}
+
+void kvm_vm_destroy(struct kvm_vm *kvm)
+{
+    if (!kvm)
+        return;
+    if (kvm->fd >= 0)
+        close(kvm->fd);
+    if (kvm->device >= 0)
+        close(kvm->device);
+    free(kvm);
+}
+
+int kvm_vm_fd(const struct kvm_vm *kvm)
+{
+    return kvm->fd;
+}
+
+int kvm_vm_device(const struct kvm_vm *kvm)
+{
+    return kvm->device;
+}
+
+static void set_line(void *opaque, int level)
+{
+    const struct line *line = opaque;
+    struct kvm_irq_level call = {.irq = line->gsi, .level = level ? 1 : 0};
+
+    /* Fails only for a machine without interrupt controllers or an unknown input. */
+    (void)ioctl(line->kvm->fd, KVM_IRQ_LINE, &call);
+}
+
+struct pc_irq kvm_vm_isa_irq(struct kvm_vm *kvm, unsigned n)
+{
+    return (struct pc_irq){.set = set_line, .opaque = &kvm->lines[n]};
+}
+
+int kvm_vm_place(gmem_region *io, gmem_region *system)
+{
+    static const struct {
+        const char *name;
+        uint64_t first, size;
+        int32_t priority;
+        bool memory;
+    } blocks[] = {
+        {"kvm-pic", 0x20, 2, 0, false},
+        {"kvm-pic", 0xa0, 2, 0, false},
+        {"kvm-pit", 0x40, 4, 0, false},
+        {"kvm-elcr", 0x4d0, 1, 0, false},
+        {"kvm-elcr", 0x4d1, 1, 0, false},
+        {"kvm-ioapic", 0xfec00000, 0x1000, 0, true},
+        {"kvm-apic-msi", 0xfee00000, 0x100000, 4096, true},
+    };
+    int err = 0;
+
+    for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]) && !err; i++)
+        err = pc_place_reserved(blocks[i].memory ? system : io, blocks[i].first, blocks[i].priority, blocks[i].name,
+                                blocks[i].size);
+    return err;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pc/kvm_vm.h - a virtual machine of the kernel's, without processors: KVM with its own interrupt controllers and timer.
+ */
+#ifndef PC_KVM_VM_H
+#define PC_KVM_VM_H
+
+#include <gmem/gmem.h>
+
+#include "hooks.h"
+#include "irq.h"
+
+struct kvm_vm;
+
+#define KVM_VM_ISA_IRQS 16u
+
+/*
+ * Open /dev/kvm and create a virtual machine with PICs, IOAPIC, local APICs and PIT. 0, or -errno with the reason in error:
+ * no /dev/kvm, no permission, a kernel that lacks something.
+ */
+int kvm_vm_create(struct kvm_vm **ret, struct pc_error *error) GMEM_MUST_CHECK;
+/* After its processors have ended. NULL is allowed. */
+void kvm_vm_destroy(struct kvm_vm *kvm);
+
+int kvm_vm_fd(const struct kvm_vm *kvm);     /* of KVM_CREATE_VM */
+int kvm_vm_device(const struct kvm_vm *kvm); /* of /dev/kvm */
+
+/* Input n of the interrupt controllers. Any thread. */
+struct pc_irq kvm_vm_isa_irq(struct kvm_vm *kvm, unsigned n);
+
+/*
+ * Show in the map what the kernel answers itself: PICs, PIT and ELCR in io, IOAPIC and the APIC page in system. These
+ * addresses never reach the regions, so they are reserved ones.
+ */
+int kvm_vm_place(gmem_region *io, gmem_region *system) GMEM_MUST_CHECK;
+
+#endif

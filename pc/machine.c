@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pc/machine.c - lifetime of a machine: checked, put together, started, stopped, taken apart.
+ *
+ * Lock: machine->lock, the device lock, is held while an access of a processor is served. So chips need no locks of
+ * their own, and edits that their registers cause are made one at a time. It is taken before the vm's writer turn.
+ *
+ * Taken apart in the reverse order: processors first, so that nothing makes accesses; then the slots; then devices and
+ * chips; the vm, which frees what they placed, last.
+ */
+#include "machine_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int check(const struct pc_config *config, struct pc_error *error)
+{
+    if (config->memory < PC_MEMORY_MIN || config->memory > PC_MEMORY_MAX)
+        return pc_fail(error, -EINVAL, "%llu bytes of memory: this machine takes 1 MiB to 1011 GiB",
+                       (unsigned long long)config->memory);
+    if (config->memory % PC_MEMORY_UNIT)
+        return pc_fail(error, -EINVAL, "%llu bytes of memory are no whole number of pages of 4 KiB",
+                       (unsigned long long)config->memory);
+    if (config->cpus < 1 || config->cpus > PC_CPUS_MAX)
+        return pc_fail(error, -EINVAL, "%u processors: this machine takes 1 to %u", config->cpus, PC_CPUS_MAX);
+    if (!config->firmware || !config->firmware_len || config->firmware_len > PC_FIRMWARE_MAX ||
+        config->firmware_len % PC_FIRMWARE_UNIT)
+        return pc_fail(error, -EINVAL, "firmware of %zu bytes: it must be a multiple of 64 KiB, at most 16 MiB",
+                       config->firmware_len);
+    if (config->vga_rom && (!config->vga_rom_len || config->vga_rom_len > VGA_OPTION_ROM_MAX))
+        return pc_fail(error, -EINVAL, "a VGA option ROM of %zu bytes: it must have 1 byte to 64 KiB",
+                       config->vga_rom_len);
+    if (config->accel == PC_ACCEL_NONE && !config->set)
+        return pc_fail(error, -EINVAL, "a machine without processors needs somebody to give its memory slots to");
+    return 0;
+}
+
+static void forward_log(void *opaque, enum gmem_log_level level, const char *text)
+{
+    const struct machine *machine = opaque;
+
+    if (level >= GMEM_LOG_WARNING)
+        pc_log(&machine->hooks, "%s", text);
+}
+
+static void forward_slot(void *opaque, const char *line)
+{
+    const struct machine *machine = opaque;
+
+    machine->hooks.trace_slot(machine->hooks.opaque, line);
+}
+
+static void begin_access(void *opaque)
+{
+    struct machine *machine = opaque;
+
+    pci_confadd_begin(machine->pci);
+}
+
+static int create_slots(struct machine *machine, const struct pc_config *config, struct pc_error *error)
+{
+    struct gmem_kvm_options options = {
+        .struct_size = sizeof(options),
+        .vm_fd = machine->kvm ? kvm_vm_fd(machine->kvm) : -1,
+        .policy = config->policy,
+        .priority = 10,
+        .set = config->set,
+        .set_opaque = config->set_opaque,
+        .trace = machine->hooks.trace_slot ? forward_slot : NULL,
+        .trace_opaque = machine,
+    };
+    int err = gmem_kvm_create(machine->memory, &options, &machine->slots);
+
+    return err ? pc_fail(error, err, "the kernel's memory slots can't be used: %s", gmem_strerror(err)) : 0;
+}
+
+static int create_cpus(struct machine *machine, struct pc_error *error)
+{
+    const struct pc_cpus_config config = {
+        .count = machine->cpu_count,
+        .memory = machine->cpu_memory,
+        .ports = machine->ports,
+        .lock = &machine->lock,
+        .hooks = &machine->hooks,
+        .begin_access = begin_access,
+        .opaque = machine,
+    };
+
+    return cpu_kvm_create(machine->kvm, &config, &machine->cpus, error);
+}
+
+static int put_together(struct machine *machine, const struct pc_config *config, struct pc_error *error)
+{
+    const struct gmem_vm_options options = {
+        .struct_size = sizeof(options), .endian = GMEM_ENDIAN_LITTLE, .log = forward_log, .log_opaque = machine};
+    int err = 0;
+
+    if (config->accel == PC_ACCEL_KVM)
+        err = kvm_vm_create(&machine->kvm, error);
+    if (err)
+        return err;
+    err = gmem_vm_create(&options, &machine->vm);
+    if (!err)
+        err = machine_build_roots(machine, config->cpus);
+    if (err)
+        return pc_fail(error, err, "the machine can't be set up: %s", gmem_strerror(err));
+    err = create_slots(machine, config, error);
+    if (!err)
+        err = machine_build(machine, config, error);
+    if (!err && machine->kvm)
+        err = create_cpus(machine, error);
+    return err;
+}
+
+int machine_create(const struct pc_config *config, struct machine **ret, struct pc_error *error)
+{
+    struct machine *machine;
+    int err = check(config, error);
+
+    if (err)
+        return err;
+    machine = calloc(1, sizeof(*machine));
+    if (!machine)
+        return pc_fail(error, -ENOMEM, "out of memory");
+    machine->hooks = config->hooks;
+    pthread_mutex_init(&machine->lock, NULL);
+    err = put_together(machine, config, error);
+    if (err) {
+        machine_destroy(machine);
+        return err;
+    }
+    *ret = machine;
+    return 0;
+}
+
+int machine_start(struct machine *machine, struct pc_error *error)
+{
+    return machine->cpus ? machine->cpus->ops->start(machine->cpus, error) : 0;
+}
+
+void machine_stop(struct machine *machine)
+{
+    if (machine->cpus)
+        machine->cpus->ops->stop(machine->cpus);
+}
+
+static void end_devices(struct machine *machine)
+{
+    fw_cfg_destroy(machine->fw_cfg);
+    serial_destroy(machine->serial);
+    debugcon_destroy(machine->debugcon);
+    cmos_destroy(machine->cmos);
+    i8042_destroy(machine->i8042);
+    isa_misc_destroy(machine->isa_misc);
+    i8237_destroy(machine->dma[1]);
+    i8237_destroy(machine->dma[0]);
+    vga_destroy(machine->vga);
+    piix4_pm_destroy(machine->pm);
+    piix3_ide_destroy(machine->ide);
+    piix3_destroy(machine->piix3);
+    i440fx_destroy(machine->i440fx);
+    pci_bus_destroy(machine->pci);
+}
+
+void machine_destroy(struct machine *machine)
+{
+    if (!machine)
+        return;
+    if (machine->cpus)
+        machine->cpus->ops->destroy(machine->cpus);
+    gmem_kvm_destroy(machine->slots);
+    end_devices(machine);
+    for (unsigned i = 0; i < machine->cpu_count; i++)
+        gmem_space_destroy(machine->cpu_memory[i]);
+    free(machine->cpu_memory);
+    gmem_space_destroy(machine->ports);
+    gmem_space_destroy(machine->memory);
+    gmem_region_unref(machine->bios);
+    gmem_region_unref(machine->ram);
+    gmem_region_unref(machine->io);
+    gmem_region_unref(machine->pci_memory);
+    gmem_region_unref(machine->system);
+    gmem_vm_destroy(machine->vm);
+    kvm_vm_destroy(machine->kvm);
+    pthread_mutex_destroy(&machine->lock);
+    free(machine);
+}
+
+gmem_vm *machine_vm(struct machine *machine)
+{
+    return machine->vm;
+}
+
+gmem_space *machine_memory(struct machine *machine)
+{
+    return machine->memory;
+}
+
+gmem_space *machine_io(struct machine *machine)
+{
+    return machine->ports;
+}
+
+gmem_kvm *machine_slots(struct machine *machine)
+{
+    return machine->slots;
+}
+
+struct pci_bus *machine_pci(struct machine *machine)
+{
+    return machine->pci;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pc/machine_build.c - what is where in the PC.
+ *
+ *  system   RAM from 0 and from 4 GiB, the chipset's windows, and behind them (priority -1) the PCI bus
+ *  pci      firmware ROM at the top of 4 GiB and (isa-bios) its last 128 KiB below 1 MiB, pc.rom at 0xc0000 for option ROMs,
+ *           the VGA window, BARs
+ *  io       64 Ki ports; where no device answers they read all ones
+ *
+ * Up to PC_SPLIT bytes of RAM lie below 4 GiB in one piece; of more, 3 GiB do and the rest begins at 4 GiB.
+ *
+ * The order is observable, in the memory slots that each commit sets: RAM; firmware; the chipset's windows; the VGA's.
+ * Runs before the processors do.
+ */
+#include "machine_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fw_tables.h"
+#include "place.h"
+
+#define FOUR_G 0x100000000u
+#define PC_SPLIT 0xe0000000u
+#define LOW_MAX 0xc0000000u
+
+#define IO_SIZE 0x10000u
+#define ISA_TOP 0x100000u
+#define ISA_BIOS_MAX 0x20000u
+#define OPTION_BASE 0xc0000u
+#define OPTION_SIZE 0x20000u
+#define PCI_PRIORITY (-1)
+#define SCI_IRQ 9u
+#define KEYBOARD_IRQ 1u
+#define SERIAL_PORT 0x3f8u
+#define SERIAL_IRQ 4u
+#define RTC_IRQ 8u
+#define MOUSE_IRQ 12u
+
+static gmem_result io_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
+{
+    (void)opaque, (void)offset, (void)size, (void)attrs;
+    *ret_value = UINT64_MAX;
+    return GMEM_OK;
+}
+
+static gmem_result io_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    (void)opaque, (void)offset, (void)size, (void)attrs, (void)value;
+    return GMEM_OK;
+}
+
+static int create_cpu_spaces(struct machine *machine, unsigned cpus)
+{
+    const struct gmem_space_options options = {.struct_size = sizeof(options), .unassigned_ones = true};
+
+    machine->cpu_memory = calloc(cpus, sizeof(machine->cpu_memory[0]));
+    if (!machine->cpu_memory)
+        return -ENOMEM;
+    for (; machine->cpu_count < cpus; machine->cpu_count++) {
+        char name[32];
+        int err;
+
+        snprintf(name, sizeof(name), "cpu-memory-%u", machine->cpu_count);
+        err = gmem_space_create(machine->vm, name, machine->system, &options, &machine->cpu_memory[machine->cpu_count]);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+int machine_build_roots(struct machine *machine, unsigned cpus)
+{
+    static const struct gmem_mmio_ops io_ops = {.read = io_read,
+                                                .write = io_write,
+                                                .valid = {.max = 8, .unaligned = true},
+                                                .impl = {.max = 8, .unaligned = true}};
+    const struct gmem_space_options options = {.struct_size = sizeof(options), .unassigned_ones = true};
+    gmem_vm *vm = machine->vm;
+    int err = gmem_region_create_container(vm, "system", GMEM_SIZE_ALL, NULL, &machine->system);
+
+    if (!err)
+        err = gmem_region_create_container(vm, "pci", GMEM_SIZE_ALL, NULL, &machine->pci_memory);
+    if (!err)
+        err = gmem_region_create_mmio(vm, "io", GMEM_SIZE(IO_SIZE), &io_ops, machine, NULL, &machine->io);
+    if (!err)
+        err = gmem_space_create(vm, "memory", machine->system, &options, &machine->memory);
+    if (!err)
+        err = gmem_space_create(vm, "I/O", machine->io, &options, &machine->ports);
+    return err ? err : create_cpu_spaces(machine, cpus);
+}
+
+static int place_ram(struct machine *machine)
+{
+    int err = gmem_vm_begin(machine->vm);
+
+    if (err)
+        return err;
+    err = pc_place_alias(machine->system, 0, 0, "ram-below-4g", machine->ram, 0, machine->below_4g, NULL);
+    if (!err && machine->above_4g)
+        err = pc_place_alias(machine->system, FOUR_G, 0, "ram-above-4g", machine->ram, machine->below_4g,
+                             machine->above_4g, NULL);
+    if (err) {
+        gmem_vm_abort(machine->vm);
+        return err;
+    }
+    return gmem_vm_commit(machine->vm);
+}
+
+static int build_ram(struct machine *machine, uint64_t size, struct pc_error *error)
+{
+    gmem_ram *block;
+    int err = gmem_ram_create_anon(machine->vm, "pc.ram", size, &block);
+
+    if (err)
+        return pc_fail(error, err, "the host has no %llu MiB of memory for the guest: %s",
+                       (unsigned long long)(size >> 20), gmem_strerror(err));
+    err = gmem_region_create_ram(machine->vm, "pc.ram", block, NULL, &machine->ram);
+    gmem_ram_unref(block);
+    if (!err) {
+        machine->below_4g = size < PC_SPLIT ? size : LOW_MAX;
+        machine->above_4g = size - machine->below_4g;
+        err = place_ram(machine);
+    }
+    return err ? pc_fail(error, err, "the guest's memory can't be mapped: %s", gmem_strerror(err)) : 0;
+}
+
+static int place_firmware(struct machine *machine, gmem_region *option_rom, uint64_t size)
+{
+    uint64_t isa_size = size < ISA_BIOS_MAX ? size : ISA_BIOS_MAX;
+    int err = gmem_vm_begin(machine->vm);
+
+    if (err)
+        return err;
+    err = gmem_region_add(machine->pci_memory, FOUR_G - size, machine->bios);
+    if (!err)
+        err = pc_place_alias(machine->pci_memory, ISA_TOP - isa_size, 1, "isa-bios", machine->bios, size - isa_size,
+                             isa_size, NULL);
+    if (!err)
+        err = gmem_region_add_priority(machine->pci_memory, OPTION_BASE, option_rom, 1);
+    if (!err)
+        err = gmem_region_add_priority(machine->system, 0, machine->pci_memory, PCI_PRIORITY);
+    if (err) {
+        gmem_vm_abort(machine->vm);
+        return err;
+    }
+    return gmem_vm_commit(machine->vm);
+}
+
+static int build_firmware(struct machine *machine, const void *firmware, size_t len)
+{
+    gmem_region *option_rom;
+    int err = pc_create_rom(machine->vm, "pc.bios", "pc.bios", len, firmware, len, &machine->bios);
+
+    if (err)
+        return err;
+    err = pc_create_rom(machine->vm, "pc.rom", "pc.rom", OPTION_SIZE, NULL, 0, &option_rom);
+    if (err)
+        return err;
+    err = place_firmware(machine, option_rom, len);
+    gmem_region_unref(option_rom);
+    return err;
+}
+
+static void reset_requested(void *opaque, int level)
+{
+    struct machine *machine = opaque;
+
+    if (level)
+        pc_event(&machine->hooks, PC_EVENT_RESET, "the guest asks for a reset");
+}
+
+static struct pc_irq isa_irq(struct machine *machine, unsigned n)
+{
+    return machine->kvm ? kvm_vm_isa_irq(machine->kvm, n) : (struct pc_irq){.set = NULL};
+}
+
+static int build_chipset(struct machine *machine)
+{
+    const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
+    struct pc_irq irqs[PIIX3_ISA_IRQS];
+    int err =
+        pci_bus_create(machine->vm, machine->pci_memory, machine->io, machine->system, &machine->hooks, &machine->pci);
+
+    for (unsigned n = 0; n < PIIX3_ISA_IRQS; n++)
+        irqs[n] = isa_irq(machine, n);
+    if (!err)
+        err = i440fx_create(machine->pci, machine->system, machine->ram, &machine->i440fx);
+    if (!err)
+        err = piix3_create(machine->pci, irqs, reset, &machine->piix3);
+    if (!err)
+        err = piix3_ide_create(machine->pci, &machine->ide);
+    if (!err)
+        err = piix4_pm_create(machine->pci, isa_irq(machine, SCI_IRQ), &machine->pm);
+    if (!err)
+        err = kvm_vm_place(machine->io, machine->system);
+    return err;
+}
+
+static int build_vga(struct machine *machine, const struct pc_config *config)
+{
+    int err = vga_create(machine->pci, config->vga_rom, config->vga_rom_len, &machine->vga);
+
+    return err ? err : vga_place_window(machine->vga);
+}
+
+static void put_console(void *opaque, uint8_t byte)
+{
+    const struct machine *machine = opaque;
+
+    if (machine->hooks.console)
+        machine->hooks.console(machine->hooks.opaque, (char)byte);
+}
+
+static void put_serial(void *opaque, uint8_t byte)
+{
+    const struct machine *machine = opaque;
+
+    machine->hooks.serial(machine->hooks.opaque, (char)byte);
+}
+
+static int build_serial(struct machine *machine)
+{
+    const struct pc_sink output = {.put = put_serial, .opaque = machine};
+
+    if (!machine->hooks.serial)
+        return 0;
+    return serial_create(machine->vm, machine->io, SERIAL_PORT, isa_irq(machine, SERIAL_IRQ), output, &machine->serial);
+}
+
+static int build_isa(struct machine *machine)
+{
+    const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
+    /* KVM does not mask address line 20. */
+    const struct pc_irq a20 = {.set = NULL};
+    const struct pc_sink console = {.put = put_console, .opaque = machine};
+    gmem_vm *vm = machine->vm;
+    gmem_region *io = machine->io;
+    int err = i8237_create(vm, io, false, &machine->dma[0]);
+
+    if (!err)
+        err = i8237_create(vm, io, true, &machine->dma[1]);
+    if (!err)
+        err = isa_misc_create(vm, io, a20, reset, NULL, &machine->isa_misc);
+    if (!err)
+        err = i8042_create(vm, io, isa_irq(machine, KEYBOARD_IRQ), isa_irq(machine, MOUSE_IRQ), a20, reset,
+                           &machine->i8042);
+    if (!err)
+        err = cmos_create(vm, io, machine->below_4g, machine->above_4g, machine->cpu_count, isa_irq(machine, RTC_IRQ),
+                          &machine->cmos);
+    if (!err)
+        err = debugcon_create(vm, io, DEBUGCON_PORT, console, &machine->debugcon);
+    if (!err)
+        err = build_serial(machine);
+    if (!err)
+        err = fw_cfg_create(vm, io, machine->memory, &machine->fw_cfg);
+    if (!err)
+        err = fw_tables_add(machine->fw_cfg, machine->below_4g, machine->above_4g, machine->cpu_count);
+    return err;
+}
+
+int machine_build(struct machine *machine, const struct pc_config *config, struct pc_error *error)
+{
+    int err = build_ram(machine, config->memory, error);
+
+    if (err)
+        return err;
+    err = build_firmware(machine, config->firmware, config->firmware_len);
+    if (err)
+        return pc_fail(error, err, "the firmware can't be mapped: %s", gmem_strerror(err));
+    err = build_chipset(machine);
+    if (err)
+        return pc_fail(error, err, "the chipset can't be set up: %s", gmem_strerror(err));
+    if (config->vga_rom) {
+        err = build_vga(machine, config);
+        if (err)
+            return pc_fail(error, err, "the VGA can't be set up: %s", gmem_strerror(err));
+    }
+    err = build_isa(machine);
+    return err ? pc_fail(error, err, "the ISA devices can't be set up: %s", gmem_strerror(err)) : 0;
+}

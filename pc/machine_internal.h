@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* pc/machine_internal.h - shared by machine.c (lifetime) and machine_build.c (what is where). */
+#ifndef PC_MACHINE_INTERNAL_H
+#define PC_MACHINE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "cmos.h"
+#include "cpu.h"
+#include "debugcon.h"
+#include "fw_cfg.h"
+#include "i440fx.h"
+#include "i8042.h"
+#include "i8237.h"
+#include "isa_misc.h"
+#include "kvm_vm.h"
+#include "machine.h"
+#include "piix3.h"
+#include "piix3_ide.h"
+#include "piix4_pm.h"
+#include "serial.h"
+#include "vga.h"
+
+struct machine {
+    struct pc_hooks hooks;
+    /* The device lock: held while a processor's access is served. */
+    pthread_mutex_t lock;
+    gmem_vm *vm;
+    gmem_region *system, *pci_memory, *io;
+    gmem_region *ram, *bios;
+    gmem_space *memory, *ports;
+    gmem_space **cpu_memory; /* one a processor */
+    unsigned cpu_count;
+    uint64_t below_4g, above_4g;
+
+    struct kvm_vm *kvm;
+    gmem_kvm *slots;
+    struct pc_cpus *cpus;
+
+    struct pci_bus *pci;
+    struct i440fx *i440fx;
+    struct piix3 *piix3;
+    struct piix3_ide *ide;
+    struct piix4_pm *pm;
+    struct vga *vga;
+    struct cmos *cmos;
+    struct i8042 *i8042;
+    struct i8237 *dma[2];
+    struct serial *serial; /* NULL: there is none */
+    struct isa_misc *isa_misc;
+    struct debugcon *debugcon;
+    struct fw_cfg *fw_cfg;
+};
+
+/* Roots and spaces, before there are slots. */
+int machine_build_roots(struct machine *machine, unsigned cpus) GMEM_MUST_CHECK;
+/* RAM, firmware, chips and devices, in the order in which memory slots are then set. */
+int machine_build(struct machine *machine, const struct pc_config *config, struct pc_error *error) GMEM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pc/main.c - gmem-pc: boots a PC and says how it went.
+ *
+ * The main thread puts the machine together and then waits for the first of: the text it waits for, the guest's end, a
+ * signal, the timeout. SIGINT and SIGTERM are blocked in every thread and read from a descriptor, so they are
+ * served here and nowhere else.
+ *
+ * Lock: none. Hooks run one at a time under the machine's device lock; what they leave for the main thread goes through
+ * `outcome`, written before the eventfd is and read after.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "firmware.h"
+#include "machine.h"
+#include "options.h"
+#include "vga.h"
+
+#define EXIT_GUEST 1
+#define EXIT_USAGE 2
+
+enum outcome {
+    OUTCOME_NONE,
+    OUTCOME_SEEN,   /* the text of --until */
+    OUTCOME_ENDED,  /* the guest ended the machine */
+    OUTCOME_FAILED, /* it can't go on */
+    OUTCOME_SIGNAL,
+    OUTCOME_TIMEOUT,
+};
+
+/* A file that is written later, but whose absence or refusal is found before the machine is made. */
+struct output {
+    const char *path;
+    FILE *file;
+    bool created;
+};
+
+struct run {
+    struct options options;
+    struct output trace, map, serial;
+    int wake;    /* eventfd: outcome was set */
+    int signals; /* signalfd */
+    atomic_int outcome;
+    char reason[256];
+    size_t matched; /* bytes of seen[] */
+    char *seen;     /* the last bytes of the log, as many as the text of --until has */
+    bool line_open;
+};
+
+static void complain(const char *text)
+{
+    fprintf(stderr, "gmem-pc: %s\n", text);
+}
+
+/* The first outcome counts. */
+static void set_outcome(struct run *run, enum outcome outcome)
+{
+    const uint64_t one = 1;
+    int none = OUTCOME_NONE;
+
+    if (atomic_compare_exchange_strong(&run->outcome, &none, outcome) && write(run->wake, &one, sizeof(one)) < 0)
+        complain("the main thread can't be woken");
+}
+
+static void on_event(void *opaque, enum pc_event event, const char *text)
+{
+    struct run *run = opaque;
+
+    if (atomic_load(&run->outcome) != OUTCOME_NONE)
+        return;
+    snprintf(run->reason, sizeof(run->reason), "%s", text);
+    set_outcome(run, event == PC_EVENT_SHUTDOWN || event == PC_EVENT_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED);
+}
+
+static void on_log(void *opaque, const char *text)
+{
+    (void)opaque;
+    complain(text);
+}
+
+static void on_trace(void *opaque, const char *line)
+{
+    struct run *run = opaque;
+
+    fprintf(run->trace.file, "%s\n", line);
+}
+
+static void on_serial(void *opaque, char c)
+{
+    struct run *run = opaque;
+
+    putc(c, run->serial.file);
+}
+
+static void on_console(void *opaque, char c)
+{
+    struct run *run = opaque;
+    const char *until = run->options.until;
+    size_t len;
+
+    putchar(c);
+    run->line_open = c != '\n';
+    if (!run->line_open)
+        fflush(stdout);
+    if (!until)
+        return;
+    len = strlen(until);
+    if (run->matched == len)
+        memmove(run->seen, run->seen + 1, --run->matched);
+    run->seen[run->matched++] = c;
+    if (run->matched == len && memcmp(run->seen, until, len) == 0)
+        set_outcome(run, OUTCOME_SEEN);
+}
+
+static int open_output(struct output *output, const char *path, const char *what, struct pc_error *error)
+{
+    struct stat info;
+    int fd;
+
+    if (!path)
+        return 0;
+    output->path = path;
+    output->created = stat(path, &info) < 0 && errno == ENOENT;
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    output->file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!output->file) {
+        int err = -errno;
+
+        if (fd >= 0)
+            close(fd);
+        output->created = false;
+        return pc_fail(error, err, "%s %s can't be written: %s", what, path, strerror(-err));
+    }
+    return 0;
+}
+
+/* False: not everything was written. */
+static bool close_output(struct output *output)
+{
+    bool good;
+
+    if (!output->path)
+        return true;
+    good = !ferror(output->file);
+    good = fclose(output->file) == 0 && good;
+    output->file = NULL;
+    if (!good)
+        fprintf(stderr, "gmem-pc: %s: not everything could be written\n", output->path);
+    return good;
+}
+
+/* The machine never ran: leave nothing behind. */
+static void drop_output(struct output *output)
+{
+    if (output->file && output->path)
+        fclose(output->file);
+    if (output->created)
+        unlink(output->path);
+}
+
+static int open_outputs(struct run *run, struct pc_error *error)
+{
+    const struct options *options = &run->options;
+    int err = open_output(&run->trace, options->trace_file, "trace file", error);
+
+    if (!err)
+        err = open_output(&run->map, options->map_out, "map file", error);
+    if (!err)
+        err = open_output(&run->serial, options->serial, "serial port's file", error);
+    if (err)
+        return err;
+    /* Emptied only now that all of them can be written. */
+    for (struct output *output = &run->trace; output; output = output == &run->trace ? &run->map
+                                                               : output == &run->map ? &run->serial
+                                                                                     : NULL) {
+        if (output->path && ftruncate(fileno(output->file), 0) < 0 && errno != EINVAL)
+            return pc_fail(error, -errno, "%s can't be emptied: %s", output->path, strerror(errno));
+    }
+    if (!run->trace.file)
+        run->trace.file = stderr;
+    return 0;
+}
+
+static int create_machine(struct run *run, struct machine **ret, struct pc_error *error)
+{
+    const struct options *options = &run->options;
+    struct pc_config config = {
+        .memory = options->memory,
+        .cpus = options->cpus,
+        .accel = PC_ACCEL_KVM,
+        .policy = options->policy,
+        .hooks = {.opaque = run,
+                  .event = on_event,
+                  .log = on_log,
+                  .trace_slot = options->trace_slots ? on_trace : NULL,
+                  .trace_pci = options->trace_pci ? on_trace : NULL,
+                  .console = on_console,
+                  .serial = options->serial ? on_serial : NULL},
+    };
+    void *firmware = NULL, *vga_rom = NULL;
+    int err =
+        firmware_load(options->firmware, PC_FIRMWARE_UNIT, PC_FIRMWARE_MAX, &firmware, &config.firmware_len, error);
+
+    if (!err && options->vga)
+        err = firmware_load(options->vga_rom, 1, VGA_OPTION_ROM_MAX, &vga_rom, &config.vga_rom_len, error);
+    if (!err)
+        err = open_outputs(run, error);
+    if (!err) {
+        config.firmware = firmware;
+        config.vga_rom = vga_rom;
+        err = machine_create(&config, ret, error);
+    }
+    free(vga_rom);
+    free(firmware);
+    return err;
+}
+
+static int prepare(struct run *run, struct pc_error *error)
+{
+    sigset_t signals;
+
+    run->wake = run->signals = -1;
+    if (run->options.until) {
+        run->seen = malloc(strlen(run->options.until));
+        if (!run->seen)
+            return pc_fail(error, -ENOMEM, "out of memory");
+    }
+    /* Before there is another thread. A reader of our output that went away shows when it is written. */
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    run->wake = eventfd(0, EFD_CLOEXEC);
+    run->signals = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (run->wake < 0 || run->signals < 0)
+        return pc_fail(error, -errno, "no descriptors left: %s", strerror(errno));
+    return 0;
+}
+
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void wait_for_outcome(struct run *run)
+{
+    struct pollfd fds[] = {{.fd = run->wake, .events = POLLIN}, {.fd = run->signals, .events = POLLIN}};
+    int64_t deadline = milliseconds() + (int64_t)run->options.timeout * 1000;
+
+    while (atomic_load(&run->outcome) == OUTCOME_NONE) {
+        int64_t left = deadline - milliseconds();
+
+        if (run->options.timeout && left <= 0)
+            set_outcome(run, OUTCOME_TIMEOUT);
+        else if (poll(fds, 2, run->options.timeout ? (int)left : -1) > 0 && (fds[1].revents & POLLIN))
+            set_outcome(run, OUTCOME_SIGNAL);
+    }
+}
+
+static int print_text(void *opaque, const char *text, size_t len)
+{
+    return fwrite(text, 1, len, opaque) == len ? 0 : -EIO;
+}
+
+static void print_results(struct run *run, struct machine *machine)
+{
+    struct gmem_print_options options = {
+        .struct_size = sizeof(options), .mark = gmem_kvm_mark, .mark_opaque = machine_slots(machine)};
+    struct gmem_kvm_stats stats;
+    int err;
+
+    if (run->line_open)
+        putchar('\n');
+    putchar('\n');
+    err = gmem_print_flat(machine_vm(machine), &options, print_text, stdout);
+    if (!err && run->map.file) {
+        err = gmem_print_tree(machine_vm(machine), NULL, print_text, run->map.file);
+        if (!err)
+            err = gmem_print_flat(machine_vm(machine), &options, print_text, run->map.file);
+    }
+    if (err)
+        complain("the memory map could not be printed whole");
+    gmem_kvm_stats(machine_slots(machine), &stats);
+    printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %u slots in use\n",
+           (unsigned long long)stats.calls, (unsigned long long)stats.removals, (unsigned long long)stats.bytes_removed,
+           stats.slots);
+}
+
+static int conclude(const struct run *run)
+{
+    const char *until = run->options.until;
+
+    switch ((enum outcome)atomic_load(&run->outcome)) {
+    case OUTCOME_SEEN:
+        return EXIT_SUCCESS;
+    case OUTCOME_FAILED:
+        complain(run->reason);
+        return EXIT_GUEST;
+    case OUTCOME_TIMEOUT:
+        fprintf(stderr, "gmem-pc: timeout after %u s%s%s\n", run->options.timeout, until ? " without: " : "",
+                until ? until : "");
+        return EXIT_GUEST;
+    case OUTCOME_ENDED:
+        complain(run->reason);
+        return until ? EXIT_GUEST : EXIT_SUCCESS;
+    default:
+        complain("ended by a signal");
+        return until ? EXIT_GUEST : EXIT_SUCCESS;
+    }
+}
+
+static int boot(struct run *run)
+{
+    struct pc_error error;
+    struct machine *machine = NULL;
+    int err = prepare(run, &error), status;
+
+    if (!err)
+        err = create_machine(run, &machine, &error);
+    if (!err)
+        err = machine_start(machine, &error);
+    if (err) {
+        complain(error.text);
+        machine_destroy(machine);
+        drop_output(&run->trace);
+        drop_output(&run->map);
+        drop_output(&run->serial);
+        return EXIT_USAGE;
+    }
+    wait_for_outcome(run);
+    machine_stop(machine);
+    print_results(run, machine);
+    machine_destroy(machine);
+    status = conclude(run);
+    if (!close_output(&run->trace) || !close_output(&run->map) || !close_output(&run->serial))
+        status = EXIT_GUEST;
+    if (fflush(stdout) || ferror(stdout)) {
+        complain("standard output can't be written");
+        status = EXIT_GUEST;
+    }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct run run = {.wake = -1, .signals = -1};
+    struct pc_error error;
+    int status;
+
+    if (options_parse(argc, argv, &run.options, &error)) {
+        complain(error.text);
+        return EXIT_USAGE;
+    }
+    if (run.options.help) {
+        options_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (run.options.version) {
+        printf("gmem-pc %s\n", gmem_version());
+        return EXIT_SUCCESS;
+    }
+    status = boot(&run);
+    if (run.wake >= 0)
+        close(run.wake);
+    if (run.signals >= 0)
+        close(run.signals);
+    free(run.seen);
+    return status;
+}

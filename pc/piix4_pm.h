@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* pc/piix4_pm.h - power management and SMBus: Intel 82371AB (PIIX4), function 3. */
+#ifndef PC_PIIX4_PM_H
+#define PC_PIIX4_PM_H
+
+#include "irq.h"
+#include "pci.h"
+
+struct piix4_pm;
+
+/* sci is the system control interrupt (ISA interrupt 9). Switching the machine off is a PC_EVENT_POWEROFF. */
+int piix4_pm_create(struct pci_bus *bus, struct pc_irq sci, struct piix4_pm **ret) GMEM_MUST_CHECK;
+/* NULL is allowed. */
+void piix4_pm_destroy(struct piix4_pm *chip);
+
+#endif

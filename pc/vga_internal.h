@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* pc/vga_internal.h - shared by the files of the VGA: vga.c, vga_regs.c, vga_mem.c, vga_dispi.c, vga_edid.c. */
+#ifndef PC_VGA_INTERNAL_H
+#define PC_VGA_INTERNAL_H
+
+#include "vga.h"
+
+#define VGA_VRAM_SIZE 0x1000000u
+
+#define VGA_SEQ_COUNT 8u
+#define VGA_GFX_COUNT 9u
+#define VGA_ATTR_COUNT 21u
+#define VGA_CRTC_COUNT 25u
+#define VGA_DISPI_COUNT 10u
+#define VGA_EDID_SIZE 0x180u
+
+/* Registers that more than one file looks at. */
+#define SEQ_MAP_MASK 2u
+#define SEQ_MEMORY_MODE 4u
+#define SEQ_MEMORY_NO_OE 0x04u /* plain rather than odd/even addressing */
+#define SEQ_MEMORY_CHAIN4 0x08u
+
+#define DISPI_INDEX_ID 0u
+#define DISPI_INDEX_XRES 1u
+#define DISPI_INDEX_YRES 2u
+#define DISPI_INDEX_BPP 3u
+#define DISPI_INDEX_ENABLE 4u
+#define DISPI_INDEX_BANK 5u
+#define VGA_DISPI_ID_LAST 0xb0c5u /* the newest version of the interface */
+#define DISPI_ENABLED 0x01u
+
+struct vga_ports {
+    struct vga *vga;
+    uint16_t base;
+};
+
+#define VGA_PORT_WINDOWS 6u
+
+struct vga {
+    struct pci_device pci;
+    gmem_ram *vram_block;
+    uint8_t *vram;
+
+    uint8_t misc;
+    uint8_t feature;
+    uint8_t seq_index, seq[VGA_SEQ_COUNT];
+    uint8_t gfx_index, gfx[16];
+    uint8_t attr_index, attr[VGA_ATTR_COUNT];
+    bool attr_data; /* the next write to 0x3c0 is data, not an index */
+    uint8_t crtc_index, crtc[VGA_CRTC_COUNT];
+    uint8_t status1;
+
+    uint8_t dac[256][3];
+    uint8_t dac_mask, dac_state, dac_read, dac_write, dac_component;
+    uint8_t dac_latch[3];
+
+    uint32_t latch; /* one byte a plane */
+
+    uint16_t dispi_index, dispi[VGA_DISPI_COUNT];
+    bool big_endian; /* of the frame buffer, as a display would show it */
+
+    uint8_t edid[VGA_EDID_SIZE];
+    struct vga_ports windows[VGA_PORT_WINDOWS];
+};
+
+/* vga_regs.c: the ports 0x3b4 to 0x3df */
+uint8_t vga_port_read(struct vga *vga, uint16_t port);
+void vga_port_write(struct vga *vga, uint16_t port, uint8_t value);
+
+/* vga_mem.c: the window at 0xa0000 */
+extern const struct gmem_mmio_ops vga_mem_ops;
+
+/* vga_dispi.c: the Bochs display interface */
+uint16_t vga_dispi_read(const struct vga *vga, unsigned index);
+void vga_dispi_write(struct vga *vga, unsigned index, uint16_t value);
+
+/* vga_edid.c */
+void vga_edid_fill(uint8_t edid[VGA_EDID_SIZE]);
+
+#endif

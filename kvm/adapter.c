@@ -410,7 +410,7 @@ static int on_begin(struct gmem_listener *listener)
 static int on_commit(struct gmem_listener *listener)
 {
     struct gmem_kvm *kvm = listener->opaque;
-    struct gmem__slotplan last = kvm->last;
+    struct gmem__slotplan last;
     bool may_be_undone = !kvm->undoing && __atomic_load_n(&kvm->attached, __ATOMIC_RELAXED);
     int err;
 

@@ -136,7 +136,7 @@ static int place(gmem_vm *vm, uint64_t size, uint64_t align, uint64_t *ret_offse
         const gmem_ram *next;
         uint64_t last, at;
 
-        link = link->next;
+        link = link->next; /* NOLINT(clang-analyzer-core.NullDereference): links of a list are never NULL */
         next = link == &vm->rams ? NULL : GMEM__OF(link, const gmem_ram, link);
         last = !next ? GMEM__LAST : next->offset - 1; /* not looked at when next begins at 0 */
         at = (from + align - 1) & ~(align - 1);

@@ -31,7 +31,7 @@ void gmem__log(gmem_vm *vm, enum gmem_log_level level, const char *format, ...)
     vm->log(vm->log_opaque, level, text);
 }
 
-int gmem__refuse(gmem_vm *vm, int err, const char *format, ...)
+void gmem__note_reason(gmem_vm *vm, int err, const char *format, ...)
 {
     va_list args;
 
@@ -41,7 +41,6 @@ int gmem__refuse(gmem_vm *vm, int err, const char *format, ...)
     va_end(args);
     vm->reason_err = err;
     pthread_mutex_unlock(&vm->mutex);
-    return err;
 }
 
 int gmem_vm_reason(gmem_vm *vm, char *buf, size_t size)

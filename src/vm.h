@@ -39,6 +39,7 @@ static inline void gmem__link_before(struct gmem__link *at, struct gmem__link *l
 
 static inline void gmem__link_remove(struct gmem__link *link)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyser does not follow a list that shrinks */
     link->prev->next = link->next;
     link->next->prev = link->prev;
     gmem__link_init(link);
@@ -85,8 +86,12 @@ struct gmem_vm {
 void gmem__log(gmem_vm *vm, enum gmem_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Note why something is refused, for gmem_vm_reason(), and return err. */
-int gmem__refuse(gmem_vm *vm, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * Note why something is refused, for gmem_vm_reason(), and be err. A macro, so that compilers see that it is not 0 where
+ * err is a constant.
+ */
+#define gmem__refuse(vm, err, ...) (gmem__note_reason(vm, err, __VA_ARGS__), (err))
+void gmem__note_reason(gmem_vm *vm, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /*
  * Take the turn, or nest. -EBUSY inside a listener callback of this thread. Each success is matched by

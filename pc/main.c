@@ -57,6 +57,7 @@ struct run {
     size_t matched; /* bytes of seen[] */
     char *seen;     /* the last bytes of the log, as many as the text of --until has */
     bool line_open;
+    bool over; /* no processor runs any more */
 };
 
 static void complain(const char *text)
@@ -94,7 +95,9 @@ static void on_trace(void *opaque, const char *line)
 {
     struct run *run = opaque;
 
-    fprintf(run->trace.file, "%s\n", line);
+    /* Taking the machine apart is not part of the run. */
+    if (!run->over)
+        fprintf(run->trace.file, "%s\n", line);
 }
 
 static void on_serial(void *opaque, char c)
@@ -345,6 +348,7 @@ static int boot(struct run *run)
     }
     wait_for_outcome(run);
     machine_stop(machine);
+    run->over = true;
     print_results(run, machine);
     machine_destroy(machine);
     status = conclude(run);

@@ -367,14 +367,19 @@ static void test_tables(void **state)
 
     assert_int_equal(fw_tables_add(f->fw, 0xc0000000, 0x140000000, 4), 0);
     key = find_file(f, "etc/e820", &size);
-    assert_int_equal(size, 40);
+    assert_int_equal(size, 60);
     read_port(f, key, bytes, size);
-    assert_true(get_le(bytes, 8) == 0);
-    assert_true(get_le(bytes + 8, 8) == 0xc0000000);
-    assert_true(get_le(bytes + 16, 4) == 1);
-    assert_true(get_le(bytes + 20, 8) == UINT64_C(0x100000000));
-    assert_true(get_le(bytes + 28, 8) == UINT64_C(0x140000000));
+    assert_true(get_le(bytes, 8) == 0xfeffc000);
+    assert_true(get_le(bytes + 8, 8) == 0x4000);
+    assert_true(get_le(bytes + 16, 4) == 2);
+    assert_true(get_le(bytes + 20, 8) == 0);
+    assert_true(get_le(bytes + 28, 8) == 0xc0000000);
     assert_true(get_le(bytes + 36, 4) == 1);
+    assert_true(get_le(bytes + 40, 8) == UINT64_C(0x100000000));
+    assert_true(get_le(bytes + 48, 8) == UINT64_C(0x140000000));
+    assert_true(get_le(bytes + 56, 4) == 1);
+    (void)find_file(f, "etc/table-loader", &size);
+    assert_int_equal(size, 0);
     key = find_file(f, "etc/boot-fail-wait", &size);
     assert_int_equal(size, 4);
     read_port(f, key, bytes, size);
@@ -396,7 +401,7 @@ static void test_tables_low_only(void **state)
     assert_int_equal(fw_tables_add(f->fw, 0x40000000, 0, 256), -EINVAL);
     assert_int_equal(fw_tables_add(f->fw, 0x40000000, 0, 1), 0);
     (void)find_file(f, "etc/e820", &size);
-    assert_int_equal(size, 20);
+    assert_int_equal(size, 40);
 }
 
 int main(void)

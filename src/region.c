@@ -228,14 +228,13 @@ static int copy_text(const char *text, char **ret_copy)
     return 0;
 }
 
-static int region_create(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_size size,
-                         const struct gmem_owner *owner, gmem_region **ret_region)
+/* A region that nothing knows of yet; region_enrol() makes it one of the vm's. */
+static int region_new(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_size size,
+                      const struct gmem_owner *owner, gmem_region **ret_region)
 {
     gmem_region *region;
     int err;
 
-    if (!vm)
-        return -EINVAL;
     if (gmem__size_is_zero(size))
         return gmem__refuse(vm, -EINVAL, "region \"%.255s\" of size 0", name ? name : "");
     region = calloc(1, sizeof(*region));
@@ -246,8 +245,7 @@ static int region_create(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
         err = copy_text(owner ? owner->label : NULL, &region->label);
     if (err) {
         region_free(region);
-        return gmem__refuse(vm, err, err == -EINVAL ? "name or label longer than %u bytes" : "no memory for a name (%u)",
-                            GMEM_NAME_MAX);
+        return gmem__refuse(vm, err, "%s", err == -EINVAL ? "a name or label is too long" : "no memory for a name");
     }
     if (owner) {
         region->owner = *owner;
@@ -266,6 +264,17 @@ static int region_create(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
     gmem__link_init(&region->aliases);
     gmem__link_init(&region->alias);
     gmem__link_init(&region->vm_link);
+    *ret_region = region;
+    return 0;
+}
+
+/* Make a whole region one of the vm's, and an alias show its target; on error it is freed. */
+static int region_enrol(gmem_region *region, gmem_region *target, uint64_t target_from, gmem_region **ret_region)
+{
+    gmem_vm *vm = region->vm;
+    struct gmem__props props;
+    int err;
+
     err = gmem__turn_acquire(vm);
     if (err) {
         region_free(region);
@@ -273,29 +282,44 @@ static int region_create(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
     }
     gmem__link_before(&vm->regions, &region->vm_link);
     GMEM__COUNT(vm, regions, 1);
+    if (target) {
+        props = region->p;
+        props.target = gmem_region_ref(target);
+        props.target_from = target_from;
+        gmem__region_apply(region, &props);
+    }
     gmem__turn_release(vm);
     *ret_region = region;
     return 0;
 }
 
+static int create_plain(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_size size,
+                        const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    gmem_region *region;
+    int err;
+
+    if (!vm || !ret_region)
+        return -EINVAL;
+    err = region_new(vm, kind, name, size, owner, &region);
+    return err ? err : region_enrol(region, NULL, 0, ret_region);
+}
+
 int gmem_region_create_container(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                  gmem_region **ret_region)
 {
-    if (!ret_region)
-        return -EINVAL;
-    return region_create(vm, GMEM_KIND_CONTAINER, name, size, owner, ret_region);
+    return create_plain(vm, GMEM_KIND_CONTAINER, name, size, owner, ret_region);
 }
 
 int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                 gmem_region **ret_region)
 {
-    if (!ret_region)
-        return -EINVAL;
-    return region_create(vm, GMEM_KIND_RESERVED, name, size, owner, ret_region);
+    return create_plain(vm, GMEM_KIND_RESERVED, name, size, owner, ret_region);
 }
 
 static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_ram *ram,
-                         const struct gmem_owner *owner, gmem_region **ret_region)
+                         const struct gmem_mmio_ops *ops, void *opaque, const struct gmem_owner *owner,
+                         gmem_region **ret_region)
 {
     gmem_region *region;
     int err;
@@ -307,24 +331,27 @@ static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
     if (kind != GMEM_KIND_ROM && (gmem_ram_flags(ram) & GMEM_RAM_READONLY))
         return gmem__refuse(vm, -EINVAL, "RAM block \"%s\" is mapped read-only: only a rom region can be made of it",
                             gmem_ram_id(ram));
-    err = region_create(vm, kind, name, gmem_size_of(gmem_ram_size(ram)), owner, &region);
+    err = region_new(vm, kind, name, gmem_size_of(gmem_ram_size(ram)), owner, &region);
     if (err)
         return err;
     region->ram = gmem_ram_ref(ram);
-    *ret_region = region;
-    return 0;
+    if (ops) {
+        region->ops = *ops;
+        region->opaque = opaque;
+    }
+    return region_enrol(region, NULL, 0, ret_region);
 }
 
 int gmem_region_create_ram(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                            gmem_region **ret_region)
 {
-    return create_on_ram(vm, GMEM_KIND_RAM, name, ram, owner, ret_region);
+    return create_on_ram(vm, GMEM_KIND_RAM, name, ram, NULL, NULL, owner, ret_region);
 }
 
 int gmem_region_create_rom(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                            gmem_region **ret_region)
 {
-    return create_on_ram(vm, GMEM_KIND_ROM, name, ram, owner, ret_region);
+    return create_on_ram(vm, GMEM_KIND_ROM, name, ram, NULL, NULL, owner, ret_region);
 }
 
 /* min and max resolved to 1, 2, 4 or 8; false if they are not. */
@@ -366,39 +393,29 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
         return -EINVAL;
     err = resolve_ops(vm, name, ops, &known);
     if (!err)
-        err = region_create(vm, GMEM_KIND_MMIO, name, size, owner, &region);
+        err = region_new(vm, GMEM_KIND_MMIO, name, size, owner, &region);
     if (err)
         return err;
     region->ops = known;
     region->opaque = opaque;
-    *ret_region = region;
-    return 0;
+    return region_enrol(region, NULL, 0, ret_region);
 }
 
 int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops,
                             void *opaque, const struct gmem_owner *owner, gmem_region **ret_region)
 {
     struct gmem_mmio_ops known;
-    gmem_region *region;
     int err;
 
-    if (!vm || !ret_region)
+    if (!vm)
         return -EINVAL;
     err = resolve_ops(vm, name, ops, &known);
-    if (!err)
-        err = create_on_ram(vm, GMEM_KIND_ROMD, name, ram, owner, &region);
-    if (err)
-        return err;
-    region->ops = known;
-    region->opaque = opaque;
-    *ret_region = region;
-    return 0;
+    return err ? err : create_on_ram(vm, GMEM_KIND_ROMD, name, ram, &known, opaque, owner, ret_region);
 }
 
 int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region *target, uint64_t offset, gmem_size size,
                              const struct gmem_owner *owner, gmem_region **ret_region)
 {
-    struct gmem__props props;
     gmem_region *region;
     int err;
 
@@ -409,19 +426,8 @@ int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region *target,
     if (!gmem__size_is_zero(size) && gmem__range_overflows(offset, gmem__size_last(size)))
         return gmem__refuse(vm, -EOVERFLOW, "alias \"%.255s\" reaches past 2^64 in \"%s\"", name ? name : "",
                             target->name);
-    err = gmem__turn_acquire(vm);
-    if (err)
-        return err;
-    err = region_create(vm, GMEM_KIND_ALIAS, name, size, owner, &region);
-    if (!err) {
-        props = region->p;
-        props.target = gmem_region_ref(target);
-        props.target_from = offset;
-        gmem__region_apply(region, &props);
-        *ret_region = region;
-    }
-    gmem__turn_release(vm);
-    return err;
+    err = region_new(vm, GMEM_KIND_ALIAS, name, size, owner, &region);
+    return err ? err : region_enrol(region, target, offset, ret_region);
 }
 
 gmem_vm *gmem_region_vm(const gmem_region *region)

@@ -2,8 +2,8 @@
 /*
  * gmem/introspect.h - printing the topology and the flat views, in the text of QEMU's `info mtree` or as JSON.
  *
- * Output goes to a callback in pieces, not necessarily lines. The printing holds the vm's writer turn, so that one
- * moment is shown; like an edit it gives -EBUSY inside a listener callback. Inside a transaction the tree shows the edits made so
+ * The text is of one moment: it is put together with the vm's writer turn held and handed to the callback, in one piece, after the
+ * turn was given back, so the callback may edit. Like an edit, printing gives -EBUSY inside a listener callback. Inside a transaction the tree shows the edits made so
  * far, the flat views what is published.
  */
 #ifndef GMEM_INTROSPECT_H
@@ -17,12 +17,15 @@ extern "C" {
 
 #define GMEM_PRINT_DISABLED 0x1u /* tree: show disabled regions and what is below them (QEMU's -D) */
 #define GMEM_PRINT_OWNER 0x2u    /* append each region's owner label (-o) */
-#define GMEM_PRINT_JSON 0x4u     /* JSON instead of text; its members are described in docs/json.md */
+#define GMEM_PRINT_JSON 0x4u     /* JSON instead of text, with everything in it; its members: docs/json.md */
 
 /* Takes len bytes of text (not NUL-terminated). Non-zero stops the printing and is returned by it. */
 typedef int gmem_print_fn(void *opaque, const char *text, size_t len);
 
-/* A text to append to a flat range (QEMU prints " KVM" on those in a slot), or NULL for none. */
+/*
+ * A text to append to a flat range as it is (QEMU prints " KVM" on those in a slot), or NULL for none. Called with the writer turn
+ * held: edits give -EBUSY.
+ */
 typedef const char *gmem_mark_fn(void *opaque, const struct gmem_section *section);
 
 struct gmem_print_options {
@@ -37,7 +40,7 @@ struct gmem_print_options {
  * Print the tree of every space (spaces on one root together), then every region that is the target of an alias; or the
  * flat views, each once with the spaces that share it. options may be NULL.
  *
- * -EINVAL  a NULL argument, unknown flags or struct_size
+ * -EINVAL  a NULL argument, unknown flags or struct_size, a space of another vm
  * -ENOMEM  out of memory
  * -EBUSY   called from a listener callback
  * other    what fn returned

@@ -44,7 +44,8 @@ struct gmem_space_options {
  * of theirs fails the call. Its name is for people and need not be unique.
  *
  * -EINVAL  a NULL argument, a name longer than GMEM_NAME_MAX, an unknown option
- * -ENOMEM, -EBUSY, -EXDEV, -E2BIG and a listener's refusal: as gmem_vm_commit()
+ * -EBUSY   inside an open transaction of this thread, or in a listener callback
+ * -ENOMEM, -EXDEV, -E2BIG and a listener's refusal: as gmem_vm_commit()
  */
 GMEM_API int gmem_space_create(gmem_vm *vm, const char *name, gmem_region *root,
                                const struct gmem_space_options *options,

@@ -455,7 +455,7 @@ static void *churn(void *opaque)
         if (err == -ENOENT)
             continue;
         if (err)
-            return "neither created nor found";
+            return vm; /* neither created nor found */
         (void)__atomic_fetch_add((uint64_t *)gmem_ram_host(ram), 1, __ATOMIC_RELAXED);
         gmem_ram_unref(ram);
     }

@@ -570,12 +570,3 @@ void cmos_destroy(struct cmos *cmos)
         pthread_join(cmos->thread, NULL);
     pc_device_end(&cmos->device);
 }
-
-void cmos_reset(struct cmos *cmos)
-{
-    pthread_mutex_lock(&cmos->device.lock);
-    cmos->memory[REG_B] = (uint8_t)(cmos->memory[REG_B] & ~C_SOURCES);
-    cmos->memory[REG_C] = 0;
-    update_irq(cmos);
-    pthread_mutex_unlock(&cmos->device.lock);
-}

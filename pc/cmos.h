@@ -43,9 +43,6 @@ int cmos_create_clock(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint6
 /* Stop the thread and end the device, before the vm. NULL is allowed. */
 void cmos_destroy(struct cmos *cmos);
 
-/* The reset pin: interrupts off and none pending; time and memory stay. */
-void cmos_reset(struct cmos *cmos);
-
 /*
  * Bring the flags up to the clock's time and raise the interrupt if one is due. Returns the clock's time at which to call
  * again, or CMOS_NEVER. Any thread.

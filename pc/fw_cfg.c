@@ -458,12 +458,3 @@ void fw_cfg_destroy(struct fw_cfg *fw)
     if (fw != NULL)
         pc_device_end(&fw->device);
 }
-
-void fw_cfg_reset(struct fw_cfg *fw)
-{
-    pthread_mutex_lock(&fw->device.lock);
-    fw->selected = NULL;
-    fw->offset = 0;
-    fw->dma_addr = 0;
-    pthread_mutex_unlock(&fw->device.lock);
-}

@@ -35,9 +35,6 @@ int fw_cfg_create(gmem_vm *vm, gmem_region *io, gmem_space *dma_space, struct fw
 /* End it, before the vm. NULL is allowed. */
 void fw_cfg_destroy(struct fw_cfg *fw);
 
-/* As after power on: nothing selected. Items stay. */
-void fw_cfg_reset(struct fw_cfg *fw);
-
 /*
  * Add an item or a file; data is copied. Files get their keys from FW_CFG_FILE_FIRST up by name, so all must be there before the
  * guest looks at the directory.

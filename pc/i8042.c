@@ -508,22 +508,6 @@ static const struct gmem_mmio_ops command_ops = {
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static void power_on(struct i8042 *kbc)
-{
-    kbc->status = 0;
-    kbc->mode = MODE_IRQ1 | MODE_IRQ12;
-    kbc->output = OUTPUT_FREE | OUTPUT_A20 | OUTPUT_NO_RESET;
-    memset(kbc->memory, 0, sizeof(kbc->memory));
-    kbc->command = 0;
-    kbc->full = FROM_NONE;
-    kbc->data = 0;
-    kbc->has_reply = false;
-    memset(&kbc->kbd, 0, sizeof(kbc->kbd));
-    memset(&kbc->aux, 0, sizeof(kbc->aux));
-    kbd_defaults(&kbc->kbd);
-    aux_defaults(&kbc->aux);
-}
-
 int i8042_create(gmem_vm *vm, gmem_region *io, struct pc_irq irq1, struct pc_irq irq12, struct pc_irq a20,
                  struct pc_irq reset, struct i8042 **ret)
 {
@@ -541,7 +525,10 @@ int i8042_create(gmem_vm *vm, gmem_region *io, struct pc_irq irq1, struct pc_irq
     kbc->irq12 = irq12;
     kbc->a20 = a20;
     kbc->reset = reset;
-    power_on(kbc);
+    kbc->mode = MODE_IRQ1 | MODE_IRQ12;
+    kbc->output = OUTPUT_FREE | OUTPUT_A20 | OUTPUT_NO_RESET;
+    kbd_defaults(&kbc->kbd);
+    aux_defaults(&kbc->aux);
     err = pc_device_add(&kbc->device, io, PORT_DATA, "i8042-data", 1, &data_ops, NULL);
     if (err == 0)
         err = pc_device_add(&kbc->device, io, PORT_COMMAND, "i8042-cmd", 1, &command_ops, NULL);
@@ -557,13 +544,4 @@ void i8042_destroy(struct i8042 *kbc)
 {
     if (kbc != NULL)
         pc_device_end(&kbc->device);
-}
-
-void i8042_reset(struct i8042 *kbc)
-{
-    pthread_mutex_lock(&kbc->device.lock);
-    power_on(kbc);
-    update_irqs(kbc);
-    pc_irq_set(kbc->a20, 1);
-    pthread_mutex_unlock(&kbc->device.lock);
 }

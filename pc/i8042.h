@@ -22,7 +22,4 @@ int i8042_create(gmem_vm *vm, gmem_region *io, struct pc_irq irq1, struct pc_irq
 /* End it, before the vm. NULL is allowed. */
 void i8042_destroy(struct i8042 *kbc);
 
-/* As after power on. */
-void i8042_reset(struct i8042 *kbc);
-
 #endif

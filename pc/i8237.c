@@ -266,10 +266,3 @@ void i8237_destroy(struct i8237 *dma)
     if (dma != NULL)
         pc_device_end(&dma->device);
 }
-
-void i8237_reset(struct i8237 *dma)
-{
-    pthread_mutex_lock(&dma->device.lock);
-    master_clear(&dma->controller);
-    pthread_mutex_unlock(&dma->device.lock);
-}

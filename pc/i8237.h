@@ -17,7 +17,4 @@ int i8237_create(gmem_vm *vm, gmem_region *io, bool second, struct i8237 **ret) 
 /* End it, before the vm. NULL is allowed. */
 void i8237_destroy(struct i8237 *dma);
 
-/* As after power on. */
-void i8237_reset(struct i8237 *dma);
-
 #endif

@@ -175,11 +175,3 @@ void isa_misc_destroy(struct isa_misc *misc)
     if (misc != NULL)
         pc_device_end(&misc->device);
 }
-
-void isa_misc_reset(struct isa_misc *misc)
-{
-    pthread_mutex_lock(&misc->device.lock);
-    misc->port92 = 0;
-    misc->port61 = 0;
-    pthread_mutex_unlock(&misc->device.lock);
-}

@@ -32,7 +32,4 @@ int isa_misc_create(gmem_vm *vm, gmem_region *io, struct pc_irq a20, struct pc_i
 /* End them, before the vm. NULL is allowed. */
 void isa_misc_destroy(struct isa_misc *misc);
 
-/* As after power on. */
-void isa_misc_reset(struct isa_misc *misc);
-
 #endif

@@ -255,19 +255,6 @@ static const struct gmem_mmio_ops port_ops = {
     .impl = {.min = 1, .max = 1},
 };
 
-static void power_on(struct serial *serial)
-{
-    serial->ier = 0;
-    serial->fcr = 0;
-    serial->lcr = 0;
-    serial->mcr = 0;
-    serial->msr = MSR_CTS | MSR_DSR | MSR_DCD;
-    serial->overrun = false;
-    serial->thr_empty = false;
-    serial->first = 0;
-    serial->count = 0;
-}
-
 int serial_create(gmem_vm *vm, gmem_region *io, uint16_t base, struct pc_irq irq, struct pc_sink output,
                   struct serial **ret)
 {
@@ -283,7 +270,7 @@ int serial_create(gmem_vm *vm, gmem_region *io, uint16_t base, struct pc_irq irq
     }
     serial->irq = irq;
     serial->output = output;
-    power_on(serial);
+    serial->msr = MSR_CTS | MSR_DSR | MSR_DCD;
     err = pc_device_add(&serial->device, io, base, "serial", REGISTERS, &port_ops, NULL);
     if (err != 0) {
         serial_destroy(serial);
@@ -297,14 +284,6 @@ void serial_destroy(struct serial *serial)
 {
     if (serial != NULL)
         pc_device_end(&serial->device);
-}
-
-void serial_reset(struct serial *serial)
-{
-    pthread_mutex_lock(&serial->device.lock);
-    power_on(serial);
-    update_irq(serial);
-    pthread_mutex_unlock(&serial->device.lock);
 }
 
 size_t serial_receive(struct serial *serial, const uint8_t *data, size_t len)

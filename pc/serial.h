@@ -19,9 +19,6 @@ int serial_create(gmem_vm *vm, gmem_region *io, uint16_t base, struct pc_irq irq
 /* End it, before the vm. NULL is allowed. */
 void serial_destroy(struct serial *serial);
 
-/* As after power on. */
-void serial_reset(struct serial *serial);
-
 /*
  * Bytes arrive at the port. Returns how many of len it takes now; the rest are to be offered again later. Any thread.
  */

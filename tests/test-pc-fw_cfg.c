@@ -143,14 +143,11 @@ static void test_items(void **state)
     read_port(f, 0x8005 | 0x4000, bytes, 2);
     assert_memory_equal(bytes, greeting, 2);
 
-    /* Nothing there, nothing selected yet, nothing selected any more. */
+    /* Nothing there. */
     read_port(f, 0x0123, bytes, 2);
     assert_memory_equal(bytes, "\0\0", 2);
     read_port(f, 0x3fff, bytes, 2);
     assert_memory_equal(bytes, "\0\0", 2);
-    select_key(f, 0x8005);
-    fw_cfg_reset(f->fw);
-    assert_int_equal(inb(&f->ports, 0x511), 0);
 }
 
 static void test_refusals(void **state)

@@ -19,7 +19,7 @@
 
 #define E820_RAM 1u
 #define E820_RESERVED 2u
-#define E820_ENTRY_SIZE 20u
+#define E820_ENTRY_SIZE ((size_t)20)
 #define FOUR_GIB (UINT64_C(1) << 32)
 #define KVM_PAGES 0xfeffc000u /* identity map and task state segment, see kvm_vm.c */
 #define KVM_PAGES_SIZE 0x4000u

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test-pc-replay.c - the chips, given the configuration writes that firmware made on a recorded machine, set the memory slots
+ * that were set there, each where it was set: line for line, but for host addresses. No processor and no KVM.
+ *
+ * A configuration write is made as the firmware made it, through the ports: the trace does not say how wide it was, so the
+ * width is what the register has.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pc-machine.h"
+
+#define BIOS_SIZE 0x40000u
+
+static char *load(const char *name)
+{
+    const char *data = getenv("GMEM_TEST_DATA");
+    char path[4096], *text;
+    FILE *file;
+    long size;
+
+    assert_non_null(data);
+    snprintf(path, sizeof(path), "%s/traces/%s.trace", data, name);
+    file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s can't be opened", path);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    size = ftell(file);
+    assert_true(size > 0);
+    rewind(file);
+    text = malloc((size_t)size + 1);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, (size_t)size, file), (size_t)size);
+    text[size] = 0;
+    fclose(file);
+    return text;
+}
+
+/* The line without its host address; the same for a line of ours. */
+static void normalise(const char *line, size_t len, char *out, size_t size)
+{
+    const char *ua = memmem(line, len, " ua=0x", 6);
+    size_t head = ua ? (size_t)(ua - line) : len;
+    size_t skip = ua ? 6 + strspn(ua + 6, "0123456789abcdef") : 0;
+
+    snprintf(out, size, "%.*s%.*s", (int)head, line, (int)(len - head - skip), line + head + skip);
+}
+
+static void compare(const char *recorded, const char *ours)
+{
+    for (unsigned number = 1; *recorded || *ours; number++) {
+        size_t a = strcspn(recorded, "\n"), b = strcspn(ours, "\n");
+        char want[256], have[256];
+
+        normalise(recorded, a, want, sizeof(want));
+        normalise(ours, b, have, sizeof(have));
+        if (strcmp(want, have) != 0)
+            fail_msg("line %u: recorded \"%s\", ours \"%s\"", number, want, have);
+        recorded += a + (recorded[a] == '\n');
+        ours += b + (ours[b] == '\n');
+    }
+}
+
+static void replay_write(struct bench *bench, const char *line)
+{
+    unsigned bus, device, function, offset, value;
+    uint8_t devfn;
+
+    if (sscanf(line, "pci_cfg_write %*s %x:%x.%x @0x%x <- 0x%x", &bus, &device, &function, &offset, &value) != 5)
+        return;
+    devfn = PCI_DEVFN(device, function);
+    assert_int_equal(bus, 0);
+    if (offset == PCI_COMMAND || (devfn == PCI_DEVFN(1, 1) && (offset == 0x40 || offset == 0x42)))
+        cfg_write16(bench, devfn, offset, (uint16_t)value);
+    else if (offset % 4 || (devfn == PCI_DEVFN(1, 0) && offset == 0x60) || offset == PCI_INTERRUPT_LINE ||
+             (devfn == PCI_DEVFN(1, 3) && offset == 0x80))
+        cfg_write8(bench, devfn, offset, (uint8_t)value);
+    else
+        cfg_write32(bench, devfn, offset, value);
+}
+
+static void replay(const char *name, uint64_t memory, bool vga)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = bench_config(bench, memory, vga);
+    void *firmware = calloc(1, BIOS_SIZE);
+    char *recorded = load(name);
+
+    assert_non_null(firmware);
+    config.firmware = firmware;
+    config.firmware_len = BIOS_SIZE;
+    bench_open(bench, &config);
+    for (const char *line = recorded; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        replay_write(bench, line);
+    compare(recorded, bench->lines);
+    assert_int_equal(bench->logs, 0);
+    free(firmware);
+    free(recorded);
+    bench_free(bench);
+}
+
+static void test_1g_std(void **state)
+{
+    (void)state;
+    replay("boot-pc-1G-std-novapic", UINT64_C(1) << 30, true);
+}
+
+static void test_4g_none(void **state)
+{
+    (void)state;
+    replay("boot-pc-4G-none-novapic", UINT64_C(4) << 30, false);
+}
+
+/* The comparison itself: it must find a line that is missing, added or different. */
+static void test_compare_can_fail(void **state)
+{
+    char want[64], have[64];
+
+    (void)state;
+    normalise("Slot#0 size=0x1 ua=0x7fff ret=0", 31, want, sizeof(want));
+    assert_string_equal(want, "Slot#0 size=0x1 ret=0");
+    normalise("Slot#0 size=0x2 ua=0x7fff ret=0", 31, have, sizeof(have));
+    assert_string_not_equal(want, have);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_1g_std),
+        cmocka_unit_test(test_4g_none),
+        cmocka_unit_test(test_compare_can_fail),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

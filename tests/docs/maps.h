@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * maps.h - what the worked maps of docs/concepts.md are built with; scripts/doc-maps makes the program around it.
+ * maps.h - what the worked maps of documents are built with; scripts/doc-maps makes the programs around it.
  *
  * Each map is a function that runs on a vm of its own. Output is TAP, one case per map.
  */
@@ -42,7 +42,7 @@ static gmem_result device_write(void *opaque, uint64_t offset, unsigned size, st
 
 static const struct gmem_mmio_ops ops = {.read = device_read, .write = device_write};
 
-static gmem_region *new_container(const char *name, gmem_size size)
+static inline gmem_region *new_container(const char *name, gmem_size size)
 {
     gmem_region *region;
 
@@ -50,7 +50,7 @@ static gmem_region *new_container(const char *name, gmem_size size)
     return region;
 }
 
-static gmem_region *new_mmio(const char *name, uint64_t size)
+static inline gmem_region *new_mmio(const char *name, uint64_t size)
 {
     gmem_region *region;
 
@@ -58,7 +58,7 @@ static gmem_region *new_mmio(const char *name, uint64_t size)
     return region;
 }
 
-static gmem_region *new_ram(const char *name, uint64_t size)
+static inline gmem_region *new_ram(const char *name, uint64_t size)
 {
     gmem_ram *ram;
     gmem_region *region;
@@ -69,7 +69,7 @@ static gmem_region *new_ram(const char *name, uint64_t size)
     return region;
 }
 
-static gmem_region *new_rom(const char *name, uint64_t size)
+static inline gmem_region *new_rom(const char *name, uint64_t size)
 {
     gmem_ram *ram;
     gmem_region *region;
@@ -120,22 +120,36 @@ static void compare(const char *place, const struct output *output, const char *
     show("printed:", output->text ? output->text : "");
 }
 
-static void expect_flat(const char *place, const char *expected)
+typedef int printer(gmem_vm *of, const struct gmem_print_options *options, gmem_print_fn *fn, void *opaque);
+
+static void expect(printer *print, uint32_t flags, const char *place, const char *expected)
 {
+    const struct gmem_print_options options = {.struct_size = sizeof(options), .flags = flags};
     struct output output = {0};
 
-    must(gmem_print_flat(vm, NULL, collect, &output));
+    must(print(vm, &options, collect, &output));
     compare(place, &output, expected);
     free(output.text);
 }
 
-static void expect_tree(const char *place, const char *expected)
+static inline void expect_flat(const char *place, const char *expected)
 {
-    struct output output = {0};
+    expect(gmem_print_flat, 0, place, expected);
+}
 
-    must(gmem_print_tree(vm, NULL, collect, &output));
-    compare(place, &output, expected);
-    free(output.text);
+static inline void expect_tree(const char *place, const char *expected)
+{
+    expect(gmem_print_tree, 0, place, expected);
+}
+
+static inline void expect_json_flat(const char *place, const char *expected)
+{
+    expect(gmem_print_flat, GMEM_PRINT_JSON, place, expected);
+}
+
+static inline void expect_json_tree(const char *place, const char *expected)
+{
+    expect(gmem_print_tree, GMEM_PRINT_JSON, place, expected);
 }
 
 static void run_map(const char *title, void (*map)(void))

@@ -133,23 +133,8 @@ static void host_fill(uint8_t *host, uint8_t value, uint64_t length)
 
 /* --- one range ----------------------------------------------------------------------------------------------------- */
 
-/* What is done to the bytes, wherever they are. */
-enum what {
-    READ,
-    WRITE,
-    FILL,
-    LOAD, /* write as the host: whatever has host memory takes it */
-};
-
-struct access {
-    const gmem_space *space;
-    struct gmem_attrs attrs;
-    enum what what;
-    uint8_t *out;      /* READ: where the next byte goes */
-    const uint8_t *in; /* WRITE, LOAD: where it comes from; FILL: the one byte */
-};
-
-static gmem_result range_read(struct access *access, const struct gmem__range *range, uint64_t skip, uint64_t length)
+static gmem_result range_read(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                              uint64_t length)
 {
     if (range->region->kind == GMEM_KIND_RESERVED) {
         memset(access->out, access->space->fill, length);
@@ -164,26 +149,29 @@ static gmem_result range_read(struct access *access, const struct gmem__range *r
         range->offset + skip, length, access->out);
 }
 
-static gmem_result range_write(struct access *access, const struct gmem__range *range, uint64_t skip, uint64_t length)
+static gmem_result range_write(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                               uint64_t length)
 {
     if (range->region->kind == GMEM_KIND_RESERVED)
         return GMEM_RESULT_DECODE;
     if (range->region->kind == GMEM_KIND_ROM || (range->attrs & GMEM_RANGE_READONLY))
         return GMEM_OK;
     if (gmem__range_writes_directly(range)) {
-        if (access->what == FILL)
+        if (access->what == GMEM__FILL)
             host_fill(range->host + skip, *access->in, length);
         else
             host_write(range->host + skip, access->in, length);
         return GMEM_OK;
     }
-    return gmem__mmio_write(
-        &(struct gmem__mmio){
-            .region = range->region, .attrs = access->attrs, .in = access->in, .in_step = access->what == FILL ? 0 : 1},
-        range->offset + skip, length);
+    return gmem__mmio_write(&(struct gmem__mmio){.region = range->region,
+                                                 .attrs = access->attrs,
+                                                 .in = access->in,
+                                                 .in_step = access->what == GMEM__FILL ? 0 : 1},
+                            range->offset + skip, length);
 }
 
-static gmem_result range_load(struct access *access, const struct gmem__range *range, uint64_t skip, uint64_t length)
+static gmem_result range_load(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                              uint64_t length)
 {
     if (!range->host)
         return GMEM_RESULT_DECODE;
@@ -197,17 +185,17 @@ static gmem_result range_load(struct access *access, const struct gmem__range *r
 /* --- all ranges ---------------------------------------------------------------------------------------------------- */
 
 /* length bytes at addr that are in one range, or (range is NULL) in none. */
-static gmem_result piece(struct access *access, const struct gmem__range *range, uint64_t addr, uint64_t length)
+static gmem_result piece(struct gmem__access *access, const struct gmem__range *range, uint64_t addr, uint64_t length)
 {
     if (!range) {
-        if (access->what == READ)
+        if (access->what == GMEM__READ)
             memset(access->out, access->space->fill, length);
         return GMEM_RESULT_DECODE;
     }
     switch (access->what) {
-    case READ:
+    case GMEM__READ:
         return range_read(access, range, addr - range->first, length);
-    case LOAD:
+    case GMEM__LOAD:
         return range_load(access, range, addr - range->first, length);
     default:
         return range_write(access, range, addr - range->first, length);
@@ -215,49 +203,58 @@ static gmem_result piece(struct access *access, const struct gmem__range *range,
 }
 
 /* size bytes, at least 1, from addr on, not beyond 2^64 - 1. */
-static gmem_result walk(struct access *access, const gmem_view *view, uint64_t addr, uint64_t size)
+static gmem_result walk(struct gmem__access *access, const gmem_view *view, const struct gmem__range *range,
+                        uint64_t addr, uint64_t size)
 {
     uint64_t last = addr + (size - 1);
     gmem_result result = GMEM_OK;
 
     for (;;) {
-        const struct gmem__range *range = gmem__view_find(view, addr);
+        bool inside = range && range->first <= addr;
         uint64_t until = last;
         uint64_t length;
 
-        if (range && range->first > addr) {
-            until = gmem__min(last, range->first - 1);
-            range = NULL;
-        } else if (range) {
+        if (inside)
             until = gmem__min(last, range->last);
-        }
+        else if (range)
+            until = gmem__min(last, range->first - 1);
         length = until - addr + 1;
-        result |= piece(access, range, addr, length);
-        if (access->what == READ)
+        result |= piece(access, inside ? range : NULL, addr, length);
+        if (access->what == GMEM__READ)
             access->out += length;
-        else if (access->what != FILL)
+        else if (access->what != GMEM__FILL)
             access->in += length;
         if (until == last)
             return result;
         addr = until + 1;
+        range = gmem__view_find(view, addr);
     }
 }
 
-static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct access *access)
+gmem_result gmem__access(struct gmem__access *access, const gmem_view *view, const struct gmem__range *range,
+                         uint64_t addr, uint64_t size)
 {
     uint64_t inside = GMEM__LAST - addr; /* bytes up to 2^64 - 1, less one */
-    gmem_result result = GMEM_OK;
-    uint64_t beyond;
+    gmem_result result;
+
+    if (size - 1 <= inside)
+        return walk(access, view, range, addr, size);
+    result = walk(access, view, range, addr, inside + 1);
+    return result | piece(access, NULL, 0, size - 1 - inside);
+}
+
+static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct gmem__access *access)
+{
+    gmem_result result;
+    gmem_view *view;
 
     if (size == 0)
         return GMEM_OK;
     access->space = space;
-    beyond = size - 1 > inside ? size - 1 - inside : 0;
     rcu_read_lock();
-    result |= walk(access, rcu_dereference(space->view), addr, size - beyond);
+    view = rcu_dereference(space->view);
+    result = gmem__access(access, view, gmem__view_find(view, addr), addr, size);
     rcu_read_unlock();
-    if (beyond > 0)
-        result |= piece(access, NULL, 0, beyond);
     return result;
 }
 
@@ -265,12 +262,12 @@ static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct a
 
 gmem_result gmem_space_read(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size)
 {
-    return run(space, addr, size, &(struct access){.attrs = attrs, .what = READ, .out = buf});
+    return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__READ, .out = buf});
 }
 
 gmem_result gmem_space_write(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, const void *buf, uint64_t size)
 {
-    return run(space, addr, size, &(struct access){.attrs = attrs, .what = WRITE, .in = buf});
+    return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__WRITE, .in = buf});
 }
 
 gmem_result gmem_space_rw(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size,
@@ -281,10 +278,10 @@ gmem_result gmem_space_rw(gmem_space *space, uint64_t addr, struct gmem_attrs at
 
 gmem_result gmem_space_write_rom(gmem_space *space, uint64_t addr, const void *buf, uint64_t size)
 {
-    return run(space, addr, size, &(struct access){.what = LOAD, .in = buf});
+    return run(space, addr, size, &(struct gmem__access){.what = GMEM__LOAD, .in = buf});
 }
 
 gmem_result gmem_space_fill(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, uint8_t value, uint64_t size)
 {
-    return run(space, addr, size, &(struct access){.attrs = attrs, .what = FILL, .in = &value});
+    return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__FILL, .in = &value});
 }

@@ -12,6 +12,29 @@ typedef uint16_t __attribute__((may_alias)) gmem__word16;
 typedef uint32_t __attribute__((may_alias)) gmem__word32;
 typedef uint64_t __attribute__((may_alias)) gmem__word64;
 
+/* What is done to the bytes of an access, wherever they are. */
+enum gmem__what {
+    GMEM__READ,
+    GMEM__WRITE,
+    GMEM__FILL,
+    GMEM__LOAD, /* write as the host: whatever has host memory takes it */
+};
+
+struct gmem__access {
+    const gmem_space *space;
+    struct gmem_attrs attrs;
+    enum gmem__what what;
+    uint8_t *out;      /* READ: where the next byte goes */
+    const uint8_t *in; /* WRITE, LOAD: where it comes from; FILL: the one byte */
+};
+
+/*
+ * Make an access of size bytes, at least 1, at addr of a view, in the read section the view was found in. range is what
+ * gmem__view_find() says of addr.
+ */
+gmem_result gmem__access(struct gmem__access *access, const gmem_view *view, const struct gmem__range *range,
+                         uint64_t addr, uint64_t size);
+
 /*
  * One access to a device: length bytes, at most up to the region's end, at offset. out receives a read; in is where a write
  * comes from, whose byte i is in[i * in_step], so that one byte can stand for all.

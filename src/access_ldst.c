@@ -50,22 +50,43 @@ static inline uint64_t swap64(uint64_t value)
 
 typedef uint8_t gmem__word8;
 
+/* What is no word of host memory: found already, so that it is not looked up again. */
+static gmem_result read_bytes(const gmem_space *space, const gmem_view *view, const struct gmem__range *range,
+                              uint64_t addr, struct gmem_attrs attrs, void *out, uint64_t size)
+{
+    struct gmem__access access = {.space = space, .attrs = attrs, .what = GMEM__READ, .out = out};
+
+    return gmem__access(&access, view, range, addr, size);
+}
+
+static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, const struct gmem__range *range,
+                               uint64_t addr, struct gmem_attrs attrs, const void *in, uint64_t size)
+{
+    struct gmem__access access = {.space = space, .attrs = attrs, .what = GMEM__WRITE, .in = in};
+
+    return gmem__access(&access, view, range, addr, size);
+}
+
 /* load<bits> and store<bits> in any order, on which the public functions are instances. */
 #define DEFINE_WORD(bits)                                                                                              \
     static inline gmem_result load##bits(gmem_space *space, uint64_t addr, struct gmem_attrs attrs,                    \
                                          enum gmem_endian order, uint##bits##_t *ret_value)                            \
     {                                                                                                                  \
+        const struct gmem__range *range;                                                                               \
         gmem_result result = GMEM_OK;                                                                                  \
+        const gmem_view *view;                                                                                         \
         uint##bits##_t value;                                                                                          \
         const uint8_t *host;                                                                                           \
                                                                                                                        \
         rcu_read_lock();                                                                                               \
-        host = word_to_read(gmem__view_find(rcu_dereference(space->view), addr), addr, sizeof(value));                 \
+        view = rcu_dereference(space->view);                                                                           \
+        range = gmem__view_find(view, addr);                                                                           \
+        host = word_to_read(range, addr, sizeof(value));                                                               \
         if (host)                                                                                                      \
             value = __atomic_load_n((const gmem__word##bits *)(const void *)host, __ATOMIC_RELAXED);                   \
+        else                                                                                                           \
+            result = read_bytes(space, view, range, addr, attrs, &value, sizeof(value));                               \
         rcu_read_unlock();                                                                                             \
-        if (!host)                                                                                                     \
-            result = gmem_space_read(space, addr, attrs, &value, sizeof(value));                                       \
         *ret_value = order == HOST_ENDIAN ? value : swap##bits(value);                                                 \
         return result;                                                                                                 \
     }                                                                                                                  \
@@ -74,14 +95,21 @@ typedef uint8_t gmem__word8;
                                           enum gmem_endian order, uint##bits##_t value)                                \
     {                                                                                                                  \
         uint##bits##_t bytes = order == HOST_ENDIAN ? value : swap##bits(value);                                       \
+        const struct gmem__range *range;                                                                               \
+        gmem_result result = GMEM_OK;                                                                                  \
+        const gmem_view *view;                                                                                         \
         uint8_t *host;                                                                                                 \
                                                                                                                        \
         rcu_read_lock();                                                                                               \
-        host = word_to_write(gmem__view_find(rcu_dereference(space->view), addr), addr, sizeof(bytes));                \
+        view = rcu_dereference(space->view);                                                                           \
+        range = gmem__view_find(view, addr);                                                                           \
+        host = word_to_write(range, addr, sizeof(bytes));                                                              \
         if (host)                                                                                                      \
             __atomic_store_n((gmem__word##bits *)(void *)host, bytes, __ATOMIC_RELAXED);                               \
+        else                                                                                                           \
+            result = write_bytes(space, view, range, addr, attrs, &bytes, sizeof(bytes));                              \
         rcu_read_unlock();                                                                                             \
-        return host ? GMEM_OK : gmem_space_write(space, addr, attrs, &bytes, sizeof(bytes));                           \
+        return result;                                                                                                 \
     }
 
 #define DEFINE_PUBLIC(suffix, bits, order)                                                                             \

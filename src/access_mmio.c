@@ -14,26 +14,26 @@
  * section keeps alive.
  */
 #include "access.h"
+#include <endian.h>
 
 #define WORD_MAX 8u
 
-/* The number that size bytes make in the device's order, and back. */
+/* The number that the first size of 8 bytes make in the device's order, and back. */
 static uint64_t bytes_to_value(const uint8_t *bytes, unsigned size, enum gmem_endian order)
 {
-    uint64_t value = 0;
-    unsigned i;
+    unsigned spare = 8 * (WORD_MAX - size);
+    uint64_t word;
 
-    for (i = 0; i < size; i++)
-        value |= (uint64_t)bytes[i] << 8 * (order == GMEM_ENDIAN_BIG ? size - 1 - i : i);
-    return value;
+    memcpy(&word, bytes, sizeof(word));
+    return order == GMEM_ENDIAN_BIG ? be64toh(word) >> spare : le64toh(word) << spare >> spare;
 }
 
 static void value_to_bytes(uint64_t value, uint8_t *bytes, unsigned size, enum gmem_endian order)
 {
-    unsigned i;
+    unsigned spare = 8 * (WORD_MAX - size);
+    uint64_t word = order == GMEM_ENDIAN_BIG ? htobe64(value << spare) : htole64(value);
 
-    for (i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(value >> 8 * (order == GMEM_ENDIAN_BIG ? size - 1 - i : i));
+    memcpy(bytes, &word, sizeof(word));
 }
 
 /* --- what the callbacks implement ---------------------------------------------------------------------------------- */

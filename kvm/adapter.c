@@ -69,10 +69,10 @@ struct gmem_kvm {
     size_t gone_room, run_room, relog_room;
 
     struct gmem__slotplan plan;
-    struct gmem__slotplan last; /* the plan of the latest commit, if that may yet be undone */
-    const gmem_view *last_view; /* what was published when it was carried out; for comparison only */
-    bool undoing;               /* this commit takes last back */
-    bool attached, detaching; /* atomic, relaxed: set by create and destroy, which register and unregister in between */
+    struct gmem__slotplan last;  /* the plan of the latest commit, if that may yet be undone */
+    const gmem_view *last_view;  /* what was published when it was carried out; for comparison only */
+    bool undoing;                /* this commit takes last back */
+    bool attached;               /* atomic, relaxed: what create replayed is no commit that could be undone later */
     struct gmem_kvm_stats stats; /* atomic, relaxed: they count, and order nothing */
 };
 
@@ -147,25 +147,23 @@ static int do_op(struct gmem_kvm *kvm, const struct gmem__slot_op *op)
     return 0;
 }
 
-/* Carry a plan out; on failure take back what was done and return the failure. Detaching goes on instead. */
+/* Carry a plan out; on failure take back what was done and return the failure. */
 static int do_plan(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
 {
-    bool go_on = __atomic_load_n(&kvm->detaching, __ATOMIC_RELAXED);
     size_t i;
+    int err = 0;
 
     for (i = 0; i < plan->count; i++) {
-        int err = do_op(kvm, &plan->op[i]);
-
-        if (!err || go_on)
-            continue;
-        while (i-- > 0) {
-            struct gmem__slot_op back = gmem__slot_op_inverse(&plan->op[i]);
-
-            (void)do_op(kvm, &back);
-        }
-        return err;
+        err = do_op(kvm, &plan->op[i]);
+        if (err)
+            break;
     }
-    return 0;
+    while (err && i-- > 0) {
+        struct gmem__slot_op back = gmem__slot_op_inverse(&plan->op[i]);
+
+        (void)do_op(kvm, &back);
+    }
+    return err;
 }
 
 /* --- noting what changes --- */
@@ -351,7 +349,8 @@ static int net_notes(struct gmem_kvm *kvm)
     kvm->gone_count = 0;
     kvm->run_count = 0;
     kvm->relog_count = 0;
-    qsort(kvm->notes, kvm->note_count, sizeof(*kvm->notes), compare_notes);
+    if (kvm->note_count > 1)
+        qsort(kvm->notes, kvm->note_count, sizeof(*kvm->notes), compare_notes);
     for (i = 0; i < kvm->note_count && !err; i = end) {
         for (end = i + 1; end < kvm->note_count && !compare_ranges(&kvm->notes[i], &kvm->notes[end]);)
             end++;
@@ -586,9 +585,8 @@ void gmem_kvm_destroy(gmem_kvm *kvm)
 {
     if (!kvm)
         return;
-    __atomic_store_n(&kvm->detaching, true, __ATOMIC_RELAXED);
     gmem_listener_unregister(kvm->vm, &kvm->listener);
-    /* What the unregistration could not be told of, for want of memory. */
+    /* What is left because the kernel refused, or there was no memory to be told of it. */
     while (kvm->slots.count > 0) {
         struct gmem__slot_op op = {.kind = GMEM__SLOT_REMOVE, .slot = kvm->slots.slot[0]};
 

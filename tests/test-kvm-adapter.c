@@ -30,6 +30,21 @@
 #define RO ((uint32_t)KVM_MEM_READONLY)
 #define SLOTS 64u
 
+/* --- memory that runs out: libgmem-kvm, and nothing else here, grows its arrays with reallocarray(3) --- */
+
+static unsigned allocations;
+static unsigned fail_allocation = UINT32_MAX, fail_allocations;
+
+/* The system's declarations have reserved names. NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+void *reallocarray(void *array, size_t count, size_t size)
+{
+    if (allocations++ - fail_allocation < fail_allocations || count > SIZE_MAX / size) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(array, count * size);
+}
+
 /* --- the kernel --- */
 
 struct kernel {
@@ -674,6 +689,118 @@ static void test_undo_keeps_numbers(void **state)
     }
 }
 
+/* G1: whichever allocation fails, nothing has changed; not even a call was made. */
+static void test_out_of_memory(void **state)
+{
+    unsigned failed = 0;
+    unsigned n;
+    int err = -ENOMEM;
+
+    (void)state;
+    for (n = 0; err; n++) {
+        struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+
+        allocations = 0;
+        fail_allocation = n;
+        fail_allocations = 1;
+        err = gmem_kvm_create(machine->space, &machine->options, &machine->kvm);
+        fail_allocations = 0;
+        assert_true(err == 0 || err == -ENOMEM);
+        if (err) {
+            failed++;
+            assert_null(machine->kvm);
+            assert_int_equal(machine->kernel.calls, 0);
+        }
+        machine_free(machine);
+    }
+    for (n = 0, err = -ENOMEM; err; n++) {
+        struct machine *machine = machine_new(GMEM_KVM_POLICY_REFERENCE);
+        struct snapshot before;
+
+        machine->options.max_slot_bytes = 0x4000; /* arrays that must grow */
+        attach(machine);
+        take_snapshot(machine, &before);
+        machine->kernel.calls = 0;
+        allocations = 0;
+        fail_allocation = n;
+        fail_allocations = 1;
+        err = edit_all(machine);
+        fail_allocations = 0;
+        assert_true(err == 0 || err == -ENOMEM);
+        if (err) {
+            failed++;
+            assert_int_equal(machine->kernel.calls, 0);
+            assert_unchanged(machine, &before);
+        }
+        machine_free(machine);
+    }
+    assert_true(failed > 4);
+}
+
+/* (d): where there is no memory at all after the commit, it can be undone nevertheless. */
+static int ignore(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    (void)listener;
+    (void)section;
+    return 0;
+}
+
+static int starve(struct gmem_listener *listener)
+{
+    (void)listener;
+    allocations = 0;
+    fail_allocation = 0;
+    fail_allocations = UINT32_MAX;
+    return -EPERM;
+}
+
+static void undo_without_memory(int32_t priority, unsigned calls)
+{
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_REFERENCE);
+    struct gmem_listener listener = {.struct_size = sizeof(listener),
+                                     .name = "starver",
+                                     .priority = priority,
+                                     .region_add = ignore,
+                                     .region_del = ignore};
+    struct snapshot before;
+    gmem_region *board;
+    unsigned i;
+
+    attach(machine);
+    /* One at a time, so that no commit before made as many slots as the undo will have to. */
+    assert_int_equal(gmem_region_create_container(machine->vm, "board", GMEM_SIZE(0x100000), NULL, &board), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x1000000, board), 0);
+    for (i = 0; i < 50; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "bank%u", i);
+        assert_int_equal(gmem_region_add(board, i * 0x2000, new_ram_region(machine, name, 0x1000)), 0);
+    }
+    take_snapshot(machine, &before);
+    assert_int_equal(gmem_listener_register(machine->vm, machine->space, &listener), 0);
+    listener.commit = starve;
+    machine->kernel.calls = 0;
+    assert_int_equal(gmem_region_set_enabled(board, false), -EPERM);
+    fail_allocations = 0;
+    assert_int_equal(machine->kernel.calls, calls);
+    assert_unchanged(machine, &before);
+    assert_int_equal(edit_all(machine), -EPERM);
+    fail_allocations = 0;
+    assert_unchanged(machine, &before);
+    listener.commit = NULL;
+    assert_int_equal(edit_all(machine), 0);
+    assert_int_equal(kernel_count(&machine->kernel), 50 + 4);
+    gmem_listener_unregister(machine->vm, &listener);
+    machine_free(machine);
+}
+
+static void test_undo_needs_no_memory(void **state)
+{
+    (void)state;
+    undo_without_memory(20, 100); /* there and back */
+    undo_without_memory(0, 0);
+}
+
 static void test_exhaustion(void **state)
 {
     struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
@@ -879,7 +1006,7 @@ static void test_mark(void **state)
     attach(machine);
     assert_int_equal(gmem_region_create_container(machine->vm, "other", GMEM_SIZE(0x1000000), NULL, &other), 0);
     assert_int_equal(gmem_region_remove(machine->system, machine->vram), 0);
-    assert_int_equal(gmem_region_add(other, 0x300000, machine->vram), 0);
+    assert_int_equal(gmem_region_add(other, 0, machine->vram), 0); /* where this space has a slot */
     assert_int_equal(gmem_region_set_enabled(machine->flash, false), 0);
     assert_int_equal(gmem_space_create(machine->vm, "bus", other, NULL, &bus), 0);
     options.mark_opaque = machine->kvm;
@@ -890,7 +1017,7 @@ static void test_mark(void **state)
     line = strstr(text->text, "00000000000a0000-00000000000bffff");
     assert_non_null(line);
     assert_int_not_equal(strncmp(strchr(line, '\n') - 4, " KVM", 4), 0);
-    line = strstr(text->text, ": vram");
+    line = strstr(text->text, "ram): vram");
     assert_non_null(line);
     assert_int_not_equal(strncmp(strchr(line, '\n') - 4, " KVM", 4), 0);
     gmem_space_destroy(bus);
@@ -941,11 +1068,31 @@ static void test_options(void **state)
     assert_int_equal(gmem_kvm_create(machine->space, &longer.options, &machine->kvm), 0);
     gmem_kvm_destroy(machine->kvm);
     machine->kvm = NULL;
-    machine->options.page_size = 0x10000;
-    attach(machine);
-    assert_slot(machine, 0x0, 0xa0000, 0);
     machine_free(machine);
     gmem_kvm_destroy(NULL);
+}
+
+/* Whole pages of a larger size: trimmed to them, where guest and host agree on where they begin. */
+static void test_large_pages(void **state)
+{
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct gmem_ram_options options = {
+        .struct_size = sizeof(options), .id = "large", .size = 0x80000, .align = 0x10000};
+    gmem_region *region;
+    gmem_ram *ram;
+
+    (void)state;
+    assert_int_equal(gmem_ram_create(machine->vm, &options, &ram), 0);
+    assert_int_equal(gmem_region_create_ram(machine->vm, "large", ram, NULL, &region), 0);
+    gmem_ram_unref(ram);
+    assert_int_equal(gmem_region_resize(region, GMEM_SIZE(0x7f000)), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x1000000, region), 0);
+    machine->options.page_size = 0x10000;
+    attach(machine);
+    assert_slot(machine, 0x1000000, 0x70000, 0);
+    assert_int_equal(gmem_region_move(region, 0x1001000), 0);
+    assert_null(kernel_at(&machine->kernel, 0x1010000));
+    machine_free(machine);
 }
 
 static void test_busy(void **state)
@@ -1031,6 +1178,8 @@ int main(void)
         cmocka_unit_test(test_others_refuse),
         cmocka_unit_test(test_undo_keeps_numbers),
         cmocka_unit_test(test_exhaustion),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_undo_needs_no_memory),
         cmocka_unit_test(test_beyond_the_processor),
         cmocka_unit_test(test_dirty_log),
         cmocka_unit_test(test_log_everything),
@@ -1038,6 +1187,7 @@ int main(void)
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_mark),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_large_pages),
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_destroy_goes_on),
         cmocka_unit_test(test_threads),

@@ -7,7 +7,12 @@
  * then carried out; an ioctl that fails is rolled back and refuses the commit.
  *
  * Every range with host memory becomes a slot after both ends are trimmed inward to whole pages; what is left over at
- * unaligned ends reaches gmem_kvm_handle_exit(). A romd region in direct mode gets a read-only slot, so that writes exit.
+ * unaligned ends reaches gmem_kvm_handle_exit(), as does memory whose pages do not begin where pages of the host do. A romd
+ * region in direct mode gets a read-only slot, so that writes exit.
+ *
+ * The kernel changes nothing of a slot in place but its dirty log. So while a commit is carried out, slots that it changes are not
+ * there for a moment: a vCPU that reads or writes them then exits, and the exit is served from the view before the
+ * commit; a vCPU that fetches instructions from them fails.
  */
 #ifndef GMEM_KVM_H
 #define GMEM_KVM_H
@@ -18,13 +23,16 @@
 extern "C" {
 #endif
 
-struct kvm_run;                    /* <linux/kvm.h> */
+struct kvm_run;                     /* <linux/kvm.h> */
 struct kvm_userspace_memory_region; /* <linux/kvm.h> */
 
 typedef struct gmem_kvm gmem_kvm;
 
 enum gmem_kvm_policy {
-    /* A range's slot is read-only when the range is (a PAM window made read-only is): the guest can't write there. */
+    /*
+     * A range's slot is read-only when the range is (a PAM window made read-only is): the guest can't write there. A slot that
+     * a commit leaves as it was is not touched.
+     */
     GMEM_KVM_POLICY_DEFAULT = 0,
     /* The calls QEMU makes, to be compared with its traces: read-only follows the region, not the range. */
     GMEM_KVM_POLICY_REFERENCE = 1,
@@ -43,7 +51,7 @@ struct gmem_kvm_options {
     int vm_fd;          /* of KVM_CREATE_VM; stays the caller's. Not used when set is given */
     uint16_t as_id;     /* KVM address space: upper half of the slot number */
     enum gmem_kvm_policy policy;
-    uint32_t max_slots;      /* 0: ask the kernel (KVM_CAP_NR_MEMSLOTS), or 32764 when set is given */
+    uint32_t max_slots;      /* at most 65536; 0: what the kernel has (KVM_CAP_NR_MEMSLOTS), 32764 when set is given */
     uint64_t max_slot_bytes; /* largest slot, whole pages; 0: the kernel's limit, (2^31 - 1) pages */
     uint64_t page_size;      /* 0: the host's (sysconf(3) _SC_PAGESIZE); or a larger power of two */
     int32_t priority;        /* of the listener; 10 is usual */
@@ -88,7 +96,13 @@ struct gmem_kvm_slot {
     uint64_t size;
     void *host;
 };
-/* Call fn for each slot by rising gpa until it returns non-zero, which is then returned. Takes the vm's writer turn. */
+/*
+ * Call fn for each slot by rising gpa until it returns non-zero, which is then returned. Holds the vm's writer turn meanwhile: fn must
+ * not edit the vm.
+ *
+ * -EBUSY   called from a listener callback
+ * -ENOMEM  out of memory
+ */
 typedef int gmem_kvm_slot_fn(void *opaque, const struct gmem_kvm_slot *slot);
 GMEM_API int gmem_kvm_foreach_slot(gmem_kvm *kvm, gmem_kvm_slot_fn *fn, void *opaque) GMEM_MUST_CHECK;
 
@@ -103,8 +117,8 @@ GMEM_API const char *gmem_kvm_mark(void *opaque, const struct gmem_section *sect
  * -ENOTSUP  another exit reason: nothing was done
  * -EINVAL   a NULL argument, or a kvm_run that makes no sense
  */
-GMEM_API int gmem_kvm_handle_exit(gmem_space *memory, gmem_space *ports, struct kvm_run *run,
-                                  struct gmem_attrs attrs, gmem_result *ret_result) GMEM_MUST_CHECK;
+GMEM_API int gmem_kvm_handle_exit(gmem_space *memory, gmem_space *ports, struct kvm_run *run, struct gmem_attrs attrs,
+                                  gmem_result *ret_result) GMEM_MUST_CHECK;
 
 /*
  * The trace line of QEMU's pci_cfg_write: "pci_cfg_write NAME BB:DD.F @0xOFFSET <- 0xVALUE". Returns as snprintf(3) does.

@@ -8,7 +8,7 @@
 
 #include "pci.h"
 
-#define RAM64_SIZE  0x100000u
+#define RAM64_SIZE 0x100000u
 #define RAM64_DEVFN PCI_DEVFN(5, 0)
 
 struct ram64 {

@@ -15,10 +15,10 @@
 #include "piix3.h"
 
 #define I440FX_FN PCI_DEVFN(0, 0)
-#define PIIX3_FN  PCI_DEVFN(1, 0)
-#define IDE_FN    PCI_DEVFN(1, 1)
-#define PM_FN     PCI_DEVFN(1, 3)
-#define VGA_FN    PCI_DEVFN(2, 0)
+#define PIIX3_FN PCI_DEVFN(1, 0)
+#define IDE_FN PCI_DEVFN(1, 1)
+#define PM_FN PCI_DEVFN(1, 3)
+#define VGA_FN PCI_DEVFN(2, 0)
 
 #define MEMORY (UINT64_C(64) << 20)
 

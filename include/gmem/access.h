@@ -37,7 +37,7 @@ GMEM_API gmem_result gmem_space_rw(gmem_space *space, uint64_t addr, struct gmem
 
 /*
  * As the host's hand, not the guest's: writes rom, readonly and romd memory too (loading firmware), touches no callbacks.
- * Bytes without host memory give GMEM_RESULT_DECODE and are skipped.
+ * Bytes without host memory give GMEM_RESULT_DECODE and are skipped, those of a GMEM_RAM_READONLY block GMEM_RESULT_REFUSED.
  */
 GMEM_API gmem_result gmem_space_write_rom(gmem_space *space, uint64_t addr, const void *buf, uint64_t size);
 

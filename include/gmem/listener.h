@@ -13,7 +13,8 @@
  *   eventfd_add, coalesced_add
  *   commit
  *
- * A listener of lower priority hears additions earlier and removals later. Callbacks that are NULL are skipped.
+ * space by space in the order of their creation. A listener of lower priority hears additions earlier and removals later. Callbacks
+ * that are NULL are skipped; begin and commit are called only around at least one other call.
  *
  * Refusing. Every callback returns 0 or a negative errno. A refusal undoes the whole commit (G1, G5): the calls already
  * made are played backwards, each turned into its opposite (add and del, start and stop; begin and commit are each other's
@@ -90,7 +91,7 @@ GMEM_API int gmem_listener_register(gmem_vm *vm, gmem_space *space,
                                     struct gmem_listener *listener) GMEM_MUST_CHECK;
 
 /*
- * Unregister: the listener hears the removal of everything, as one commit, the ranges by falling address. Its refusals are
+ * Unregister: the listener hears the removal of everything, as one commit. Its refusals are
  * logged and ignored. Does nothing if it is not registered. Not from a listener callback or inside a transaction.
  */
 GMEM_API void gmem_listener_unregister(gmem_vm *vm, struct gmem_listener *listener);

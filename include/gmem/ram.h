@@ -50,16 +50,19 @@ struct gmem_ram_options {
 
 /*
  * Create a block; its contents are zero, or the file's, or what the caller's memory holds. *ret_ram is the caller's
- * reference. Takes the vm's writer turn for a moment (for id and offset). Advice that the kernel does not know is
- * logged and ignored; failing to map or to preallocate is an error.
+ * reference. Does not wait for the writer turn. Advice that the kernel does not know is logged and ignored; failing to map or to
+ * preallocate is an error. Offsets in the RAM offset space are multiples of 64 pages. A private block may be made of a file that can
+ * only be read. A memfd is sealed against changing its size.
  *
  * -EINVAL     a NULL or empty id, zero size, unknown backing or flags, flags that do not fit the backing (SHARED with
- *             READONLY is fine, PREALLOC with READONLY is not), a misaligned pointer, offset or align
+ *             READONLY is fine, PREALLOC with READONLY is not), a misaligned pointer, offset or align, a path, file offset or
+ *             pointer that this backing has no use for
  * -EEXIST     the id is in use in this vm
  * -ENOMEM     the host has no memory, or no address space, for it
  * -ENOSPC     no room left in the vm's RAM offset space
  * -EOVERFLOW  the size can't be rounded up to the page size
  * -EBUSY      called from a listener callback
+ * -ERANGE     the file is too short and can't be grown
  * other       what open(2), ftruncate(2), memfd_create(2) or mmap(2) failed with: -ENOENT, -EACCES, -EISDIR, -EPERM ...
  */
 GMEM_API int gmem_ram_create(gmem_vm *vm, const struct gmem_ram_options *options,

@@ -92,7 +92,7 @@ struct gmem_mmio_ops {
      * What these callbacks implement. An access that is valid but not implemented is put together from accesses that are: a
      * wider one of several, low offset first; a narrower or unaligned one from the aligned accesses of min bytes (or the access's
      * own width if larger) around it. For a write that does not cover all their bytes, these are read first and written back
-     * changed. min and max as above. The callbacks never see an unaligned offset unless unaligned is true.
+     * changed; if that read fails nothing is written and its result is the write's. min and max as above. The callbacks never see an unaligned offset unless unaligned is true.
      */
     struct {
         uint8_t min;

@@ -91,7 +91,7 @@ GMEM_API void gmem_vm_abort(gmem_vm *vm);
 
 /*
  * Copy the text that says why the vm's latest refused edit or commit was refused, by whichever thread, into buf (size
- * bytes, NUL-terminated, cut if need be). Empty when nothing was refused yet. Returns the errno value refused with, or 0.
+ * bytes, NUL-terminated, cut if need be). Empty when nothing was refused yet. Returns the negative errno value refused with, or 0.
  * buf may be NULL when size is 0.
  */
 GMEM_API int gmem_vm_reason(gmem_vm *vm, char *buf, size_t size);

@@ -2,8 +2,9 @@
 /*
  * region_edit.c - every edit of a region: what is refused, and how the new props look.
  *
- * Each edit opens a transaction (its own, or nested in the caller's), checks, journals, applies and commits. So all of this
- * runs with the writer turn held. Nothing is changed before every check has passed (G1).
+ * Each edit opens a transaction (its own, or nested in the caller's), checks, journals, applies and
+ * commits. So all of this runs with the writer turn held. Nothing is changed before every check has
+ * passed (G1).
  */
 #include "transaction.h"
 #include <errno.h>
@@ -21,41 +22,58 @@ static int refuse_kind(const gmem_region *region, const char *edit)
                         kind_names[region->kind]);
 }
 
+/* The aliases that a walk down came through, latest first. */
+struct path {
+    const gmem_region *alias;
+    const struct path *up;
+};
+
 /*
- * Whether what is seen of region in [first, last] of its own coordinates shows looked_for again. Only regions that the walk up
- * from looked_for has marked can. -ELOOP: it does. -E2BIG: too much to look at.
+ * Whether an alias below [first, last] of region is seen through its own window: on the way down
+ * from there or, if every is set, on the way down from any alias met. Only regions that
+ * check_loop()'s walk up has marked can be part of a new loop.
+ * -ELOOP: one is. -E2BIG: too much to look at.
  */
-static int find_window(const gmem_region *region, uint64_t first, uint64_t last, const gmem_region *looked_for,
-                       unsigned depth, unsigned *budget)
+static int find_loop(const gmem_region *region, uint64_t first, uint64_t last, const struct path *path, bool every,
+                     unsigned depth, unsigned *budget)
 {
+    const struct path here = {region, path};
     const gmem_region *child;
     uint64_t child_last;
     int err = 0;
 
     if (depth > GMEM_DEPTH_MAX || --*budget == 0)
         return -E2BIG;
-    if (first > region->p.last)
+    if (first > region->p.last || region->mark != region->vm->epoch)
         return 0;
-    if (region == looked_for && depth > 0)
-        return -ELOOP;
     last = gmem__min(last, region->p.last);
-    if (region->p.target && region->p.target->mark == region->vm->epoch)
-        return find_window(region->p.target, first + region->p.target_from, last + region->p.target_from, looked_for,
-                           depth + 1, budget);
+    if (region->p.target) {
+        for (; path; path = path->up) {
+            if (path->alias == region)
+                return -ELOOP;
+        }
+        if (every) /* its whole window, of which the walk may see only a part */
+            err = find_loop(region, 0, region->p.last, NULL, false, depth + 1, budget);
+        if (!err)
+            err = find_loop(region->p.target, first + region->p.target_from, last + region->p.target_from, &here, every,
+                            depth + 1, budget);
+        return err;
+    }
     for (child = gmem_region_first_child(region); !err && child; child = gmem_region_next_sibling(child)) {
         child_last = child->p.offset + child->p.last;
         if (child->mark != region->vm->epoch || child->p.offset > last || child_last < first)
             continue;
-        err = find_window(child, gmem__max(first, child->p.offset) - child->p.offset,
-                          gmem__min(last, child_last) - child->p.offset, looked_for, depth + 1, budget);
+        err = find_loop(child, gmem__max(first, child->p.offset) - child->p.offset,
+                        gmem__min(last, child_last) - child->p.offset, path, every, depth + 1, budget);
     }
     return err;
 }
 
 /*
- * Whether region, as it is now, shows itself. An alias may show a container that it is in itself, as long as
- * its window does not reach the alias (boards mirror their registers that way): so it is the windows that must not meet. Whether
- * regions are enabled does not matter.
+ * Whether region, as it is now, is part of a loop: an alias seen through its own window. An alias
+ * may show a container that it is in, as long as its window does not reach the alias (boards mirror
+ * their registers that way); such a container shows part of itself, and may be placed, moved and
+ * aliased like any other. Whether regions are enabled does not matter.
  */
 static int check_loop(gmem_region *region)
 {
@@ -63,17 +81,23 @@ static int check_loop(gmem_region *region)
     gmem_vm *vm = region->vm;
     int err;
 
-    /* What shows nothing else can't close a loop; most regions are such leaves, and walking up is not free. */
+    /*
+     * What shows nothing else can't close a loop; most regions are such leaves, and walking up is
+     * not free.
+     */
     if (gmem__link_empty(&region->children) && !region->p.target)
         return 0;
     gmem__region_mark_up(region, ++vm->epoch);
-    err = find_window(region, 0, region->p.last, region, 0, &budget);
+    err = find_loop(region, 0, region->p.last, NULL, true, 0, &budget);
     if (err == -ELOOP)
-        return gmem__refuse(vm, err, "\"%s\" would show itself", region->name);
+        return gmem__refuse(vm, err, "with \"%s\" so, an alias would show itself", region->name);
     return err ? gmem__refuse(vm, err, "\"%s\" shows too much of what it is shown by", region->name) : 0;
 }
 
-/* Journal and apply props that change where region is or what it shows, and refuse a loop: the caller's abort undoes it. */
+/*
+ * Journal and apply props that change where region is or what it shows, and refuse a loop: the
+ * caller's abort undoes it.
+ */
 static int edit_geometry(gmem_region *region, const struct gmem__props *props)
 {
     int err = gmem__edit(region, props);
@@ -190,7 +214,7 @@ int gmem_region_set_readonly(gmem_region *region, bool readonly)
     if (err)
         return err;
     err = region->kind == GMEM_KIND_ROM && !readonly ? refuse_kind(region, "making it writable")
-                                                      : set_attr(region, GMEM_RANGE_READONLY, readonly);
+                                                     : set_attr(region, GMEM_RANGE_READONLY, readonly);
     return gmem__edit_end(region->vm, err);
 }
 
@@ -216,7 +240,7 @@ int gmem_region_set_romd(gmem_region *region, bool direct)
     if (err)
         return err;
     err = region->kind != GMEM_KIND_ROMD ? refuse_kind(region, "switching direct reads")
-                                          : set_attr(region, GMEM_RANGE_ROMD, direct);
+                                         : set_attr(region, GMEM_RANGE_ROMD, direct);
     return gmem__edit_end(region->vm, err);
 }
 
@@ -230,7 +254,7 @@ int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted)
     if (err)
         return err;
     err = !region->ram ? refuse_kind(region, "dirty logging")
-                        : set_attr(region, 1u << (GMEM_RANGE_LOG_SHIFT + client), wanted);
+                       : set_attr(region, 1u << (GMEM_RANGE_LOG_SHIFT + client), wanted);
     return gmem__edit_end(region->vm, err);
 }
 
@@ -378,16 +402,19 @@ static int check_eventfd(const gmem_region *region, const struct gmem_eventfd *e
     if (!gmem__region_terminates(region))
         return refuse_kind(region, "an eventfd");
     if (bytes > 8 || (bytes & (bytes - 1)) || eventfd->fd < 0 || (eventfd->match && !eventfd->size))
-        return gmem__refuse(region->vm, -EINVAL,
-                            "eventfd of \"%s\": size must be 0, 1, 2, 4 or 8, a value to match needs a size, fd be open",
-                            region->name);
+        return gmem__refuse(
+            region->vm, -EINVAL,
+            "eventfd of \"%s\": size must be 0, 1, 2, 4 or 8, a value to match needs a size, fd be open", region->name);
     if (eventfd->offset > region->p.last || region->p.last - eventfd->offset < bytes - 1)
         return gmem__refuse(region->vm, -ERANGE, "eventfd at 0x%llx is not inside \"%s\"",
                             (unsigned long long)eventfd->offset, region->name);
     return 0;
 }
 
-/* Replace region's eventfds by a copy without the one at index drop (count: none) and with add, if given, in its place. */
+/*
+ * Replace region's eventfds by a copy without the one at index drop (count: none) and with add, if
+ * given, in its place.
+ */
 static int edit_eventfds(gmem_region *region, size_t at, const struct gmem_eventfd *add)
 {
     struct gmem__eventfds *old = region->p.eventfds, *now;
@@ -469,7 +496,8 @@ static int insert_interval(gmem_region *region, uint64_t first, uint64_t last)
     struct gmem__props props = region->p;
     int err;
 
-    while (at < count && (old->items[at].first < first || (old->items[at].first == first && old->items[at].last < last)))
+    while (at < count &&
+           (old->items[at].first < first || (old->items[at].first == first && old->items[at].last < last)))
         at++;
     if (at < count && old->items[at].first == first && old->items[at].last == last)
         return 0;
@@ -503,8 +531,8 @@ int gmem_region_add_coalesced(gmem_region *region, uint64_t first, uint64_t last
     if (region->kind != GMEM_KIND_MMIO)
         err = refuse_kind(region, "coalescing writes");
     else if (last > region->p.last)
-        err = gmem__refuse(region->vm, -ERANGE, "interval 0x%llx-0x%llx is not inside \"%s\"", (unsigned long long)first,
-                           (unsigned long long)last, region->name);
+        err = gmem__refuse(region->vm, -ERANGE, "interval 0x%llx-0x%llx is not inside \"%s\"",
+                           (unsigned long long)first, (unsigned long long)last, region->name);
     else
         err = insert_interval(region, first, last);
     return gmem__edit_end(region->vm, err);

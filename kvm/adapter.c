@@ -70,7 +70,6 @@ struct gmem_kvm {
 
     struct gmem__slotplan plan;
     struct gmem__slotplan last;  /* the plan of the latest commit, if that may yet be undone */
-    const gmem_view *last_view;  /* what was published when it was carried out; for comparison only */
     bool undoing;                /* this commit takes last back */
     bool attached;               /* atomic, relaxed: what create replayed is no commit that could be undone later */
     struct gmem_kvm_stats stats; /* atomic, relaxed: they count, and order nothing */
@@ -389,20 +388,12 @@ static int make_plan(struct gmem_kvm *kvm)
 
 /* --- begin and commit --- */
 
-static const gmem_view *published_view(struct gmem_kvm *kvm)
-{
-    gmem_view *view = gmem_space_view(kvm->space);
-
-    gmem_view_unref(view);
-    return view;
-}
-
-/* Nothing was published since the latest commit here: it is being taken back. */
+/* A begin of an undo takes back the latest commit here. */
 static int on_begin(struct gmem_listener *listener)
 {
     struct gmem_kvm *kvm = listener->opaque;
 
-    kvm->undoing = kvm->last.count > 0 && kvm->last_view == published_view(kvm);
+    kvm->undoing = listener->undoing && kvm->last.count > 0;
     return 0;
 }
 
@@ -421,9 +412,7 @@ static int on_commit(struct gmem_listener *listener)
     last = kvm->last; /* it may have moved */
     kvm->last = kvm->plan;
     kvm->plan = last;
-    if (may_be_undone)
-        kvm->last_view = published_view(kvm);
-    else
+    if (!may_be_undone)
         kvm->last.count = 0;
     kvm->note_count = 0;
     kvm->undoing = false;
@@ -640,13 +629,15 @@ int gmem_kvm_foreach_slot(gmem_kvm *kvm, gmem_kvm_slot_fn *fn, void *opaque)
 /* Another space's section is in a slot only if that space shows the very same view. */
 static bool same_view(struct gmem_kvm *kvm, gmem_space *space)
 {
-    gmem_view *view;
+    gmem_view *view, *mine;
 
     if (!space || space == kvm->space)
         return true;
     view = gmem_space_view(space);
+    mine = gmem_space_view(kvm->space);
     gmem_view_unref(view);
-    return view == published_view(kvm);
+    gmem_view_unref(mine);
+    return view == mine;
 }
 
 const char *gmem_kvm_mark(void *opaque, const struct gmem_section *section)

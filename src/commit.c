@@ -9,8 +9,8 @@
  *   C. Listeners are told before anything is published (G5). Until then a failure only drops what was rendered.
  *   D. Publishing can't fail and never waits (G3): replaced views are retired to the reclamation thread.
  *
- * Invariant between commits: all spaces that show the same stripped root (gmem__render_root()) have the same view object, and
- * root->view is that object; spaces that show nothing have vm->empty.
+ * Invariant between commits: all spaces that show the same stripped root (gmem__render_root()) have
+ * the same view object, and root->view is that object; spaces that show nothing have vm->empty.
  *
  * All of this runs with the writer turn held.
  */
@@ -48,8 +48,9 @@ static int render(struct commit *commit, gmem_region *root, gmem_view **ret_view
         err = gmem__view_create(commit->vm, root, &ranges, ret_view);
     free(ranges.items);
     if (err == -E2BIG)
-        return gmem__refuse(commit->vm, err, "\"%s\" shows containers and aliases nested deeper than %u, or too many pieces",
-                            root->name, GMEM_DEPTH_MAX);
+        return gmem__refuse(commit->vm, err,
+                            "\"%s\" shows containers and aliases nested deeper than %u, or too many pieces", root->name,
+                            GMEM_DEPTH_MAX);
     return err ? gmem__refuse(commit->vm, err, "no memory to render \"%s\"", root->name) : 0;
 }
 

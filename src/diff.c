@@ -2,7 +2,8 @@
 /*
  * diff.c - two views merged by address: what is gone, new, kept.
  *
- * Pure. A range counts as kept when everything but the set of logging clients is equal; anything else is gone and new.
+ * Pure. A range counts as kept when everything but the set of logging clients is equal; anything
+ * else is gone and new.
  */
 #include "diff.h"
 

@@ -17,12 +17,11 @@ struct gmem__diff {
 };
 
 /*
- * The next change by rising address, into *ret_change, *ret_before (DEL, KEEP) and *ret_after (ADD, KEEP); false at the end. A
- * changed range is a DEL followed by an ADD. Begin with i = j = 0.
+ * The next change by rising address, into *ret_change, *ret_before (DEL, KEEP) and *ret_after (ADD,
+ * KEEP); false at the end. A changed range is a DEL followed by an ADD. Begin with i = j = 0.
  */
-bool gmem__diff_ranges(struct gmem__diff *diff, enum gmem__change *ret_change,
-                       const struct gmem__range **ret_before, const struct gmem__range **ret_after);
-bool gmem__diff_extras(struct gmem__diff *diff, enum gmem__change *ret_change,
-                       const struct gmem__extra **ret_extra);
+bool gmem__diff_ranges(struct gmem__diff *diff, enum gmem__change *ret_change, const struct gmem__range **ret_before,
+                       const struct gmem__range **ret_after);
+bool gmem__diff_extras(struct gmem__diff *diff, enum gmem__change *ret_change, const struct gmem__extra **ret_extra);
 
 #endif

@@ -2,11 +2,12 @@
 /*
  * listener.c - who listens, and what a commit tells them.
  *
- * The calls of a commit are recorded on a tape before the first is made. So running out of memory is found out before anybody was
- * told anything, and a refusal is undone by playing the tape backwards with every call turned into its opposite.
+ * The calls of a commit are recorded on a tape before the first is made. So running out of memory
+ * is found out before anybody was told anything, and a refusal is undone by playing the tape
+ * backwards with every call turned into its opposite.
  *
- * All of this runs with the writer turn held; vm->notifying is set while a callback runs, and edits are refused then. The turn is
- * not a lock (vm.c), so no lock of the library is held in a callback.
+ * All of this runs with the writer turn held; vm->notifying is set while a callback runs, and edits
+ * are refused then. The turn is not a lock (vm.c), so no lock of the library is held in a callback.
  */
 #include "listener.h"
 #include "diff.h"
@@ -17,8 +18,9 @@
 #define LOG_CLIENTS(attrs) (((attrs)&GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT)
 
 static const char *const call_names[] = {
-    "nothing",          "begin",           "commit",      "region_add",  "region_del",    "region_nop",    "log_start", "log_stop",
-    "log_global_start", "log_global_stop", "eventfd_add", "eventfd_del", "coalesced_add", "coalesced_del",
+    "nothing",     "begin",       "commit",        "region_add",       "region_del",
+    "region_nop",  "log_start",   "log_stop",      "log_global_start", "log_global_stop",
+    "eventfd_add", "eventfd_del", "coalesced_add", "coalesced_del",
 };
 
 static int call_section(gmem_listener_section_fn *fn, struct gmem_listener *user, const struct gmem_section *section)
@@ -91,7 +93,7 @@ static void make_call_anyway(gmem_vm *vm, const struct gmem__event *event)
         return;
     vm->notifying = true;
     gmem__log(vm, GMEM_LOG_WARNING, "listener \"%s\" refused %s, which can't be refused: %s", listener_name(event),
-                  call_names[event->call], gmem_strerror(err));
+              call_names[event->call], gmem_strerror(err));
     vm->notifying = false;
 }
 
@@ -145,7 +147,9 @@ static int play(struct gmem__tape *tape)
         event.call = opposite(event.call);
         event.before = tape->events[i].after;
         event.after = tape->events[i].before;
+        event.listener->user->undoing = true;
         make_call_anyway(tape->vm, &event);
+        event.listener->user->undoing = false;
     }
     return err;
 }
@@ -317,7 +321,10 @@ int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const gmem_view
     return err;
 }
 
-/* Append one call without a section for every listener by rising priority; the ones who need not hear it get none. */
+/*
+ * Append one call without a section for every listener by rising priority; the ones who need not
+ * hear it get none.
+ */
 static int record_bracket(struct gmem__tape *tape, enum gmem__call call)
 {
     struct gmem__event event = {.call = call};
@@ -587,7 +594,8 @@ static int ask_all(gmem_region *region, uint64_t first, uint64_t last, bool clea
                     continue;
                 GMEM__COUNT(vm, listener_calls, 1);
                 vm->notifying = true;
-                one = call_section(clear ? listener->user->log_clear : listener->user->log_sync, listener->user, &section);
+                one = call_section(clear ? listener->user->log_clear : listener->user->log_sync, listener->user,
+                                   &section);
                 vm->notifying = false;
                 err = err ? err : one;
             }

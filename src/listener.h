@@ -50,12 +50,13 @@ struct gmem__tape {
 };
 
 /* Append the calls that changing space from before to after makes. -ENOMEM. */
-int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const gmem_view *before, const gmem_view *after)
-    GMEM_MUST_CHECK;
+int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const gmem_view *before,
+                     const gmem_view *after) GMEM_MUST_CHECK;
 
 /*
- * commit.c's whole use of listeners: record what every space with a next view changes, call begin on those who have something
- * to hear, the calls, commit. A refusal plays it backwards and is returned.
+ * commit.c's whole use of listeners: record what every space with a next view changes, call begin
+ * on those who have something to hear, the calls, commit. A refusal plays it backwards and is
+ * returned.
  */
 int gmem__tell_all(gmem_vm *vm) GMEM_MUST_CHECK;
 /* Tell that space shows nothing any more, ignoring refusals; then forget the listeners of it alone. */

@@ -2,7 +2,8 @@
 /*
  * range.h - arithmetic on inclusive ranges [first, last] of 64-bit addresses.
  *
- * A size is carried as the offset of its last byte, so that 2^64 fits. Nothing here can overflow unless it says so.
+ * A size is carried as the offset of its last byte, so that 2^64 fits. Nothing here can overflow
+ * unless it says so.
  */
 #ifndef GMEM_SRC_RANGE_H
 #define GMEM_SRC_RANGE_H

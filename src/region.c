@@ -7,11 +7,12 @@
  *   - an alias is on its target's alias list exactly while p.target is set;
  *   - containers form a forest; with aliases there may be cycles, but nothing is seen in itself (region_edit.c sees to both).
  *
- * Containers hold references on what they contain and aliases on what they show. So an alias that shows a container it is in keeps
- * both alive until it is taken out or aimed elsewhere, or the vm ends.
+ * Containers hold references on what they contain and aliases on what they show. So an alias that
+ * shows a container it is in keeps both alive until it is taken out or aimed elsewhere, or the vm
+ * ends.
  *
- * References may be dropped on any thread, but edges may be cut only with the turn: a region nobody can reach any more goes on
- * vm->dead and is buried by whoever has the turn next.
+ * References may be dropped on any thread, but edges may be cut only with the turn: a region nobody
+ * can reach any more goes on vm->dead and is buried by whoever has the turn next.
  */
 #include "region.h"
 #include <errno.h>
@@ -32,7 +33,10 @@ void gmem_region_unref(gmem_region *region)
     if (!region)
         return;
     vm = region->vm;
-    /* Release: what this thread did with the region comes before its end. Acquire: and after everybody else's. */
+    /*
+     * Release: what this thread did with the region comes before its end. Acquire: and after
+     * everybody else's.
+     */
     if (__atomic_sub_fetch(&region->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     head = __atomic_load_n(&vm->dead, __ATOMIC_RELAXED);
@@ -401,8 +405,8 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
     return region_enrol(region, NULL, 0, ret_region);
 }
 
-int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops,
-                            void *opaque, const struct gmem_owner *owner, gmem_region **ret_region)
+int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops, void *opaque,
+                            const struct gmem_owner *owner, gmem_region **ret_region)
 {
     struct gmem_mmio_ops known;
     int err;

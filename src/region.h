@@ -2,8 +2,9 @@
 /*
  * region.h - struct gmem_region: a node of the topology, its edges in both directions, and its references.
  *
- * Everything an edit can change is in struct gmem__props. There is one way to change it, gmem__region_apply(), which also
- * keeps the edges and the references they hold; an edit journals the old props, an undo applies them again.
+ * Everything an edit can change is in struct gmem__props. There is one way to change it,
+ * gmem__region_apply(), which also keeps the edges and the references they hold; an edit journals
+ * the old props, an undo applies them again.
  */
 #ifndef GMEM_SRC_REGION_H
 #define GMEM_SRC_REGION_H
@@ -16,7 +17,10 @@
 /* Attributes a region has itself: the GMEM_RANGE_* bits, and this one. */
 #define GMEM__ATTR_DISABLED 0x10000u
 
-/* Immutable sorted arrays, replaced as a whole by edits, so that an undo needs no memory. Counted; NULL is empty. */
+/*
+ * Immutable sorted arrays, replaced as a whole by edits, so that an undo needs no memory. Counted;
+ * NULL is empty.
+ */
 struct gmem__eventfds {
     unsigned refs;
     size_t count;
@@ -68,10 +72,10 @@ struct gmem_region {
     struct gmem__link aliases; /* .alias: the aliases that aim here */
     struct gmem__link alias;
     struct gmem__link vm_link;
-    uint64_t mark;         /* epoch of the last walk that visited it */
+    uint64_t mark;          /* epoch of the last walk that visited it */
     gmem_region *walk_next; /* worklist of that walk */
-    gmem_view *view;       /* the view of this root that spaces show or will show; NULL: none. Borrowed. */
-    uint64_t rendered;     /* epoch of the commit that made view anew, or found it still right */
+    gmem_view *view;        /* the view of this root that spaces show or will show; NULL: none. Borrowed. */
+    uint64_t rendered;      /* epoch of the commit that made view anew, or found it still right */
     gmem_region *dead_next; /* in vm->dead */
 };
 
@@ -87,8 +91,8 @@ static inline bool gmem__region_terminates(const gmem_region *region)
 }
 
 /*
- * Make props the region's own, relinking edges. The references props hold become the region's; the old props' become the
- * caller's. Can't fail.
+ * Make props the region's own, relinking edges. The references props hold become the region's; the
+ * old props' become the caller's. Can't fail.
  */
 void gmem__region_apply(gmem_region *region, const struct gmem__props *props);
 /* Take or give up the references that props hold: on target, eventfds, coalesced. */

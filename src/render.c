@@ -2,13 +2,13 @@
 /*
  * render.c - the flat answer to "what is seen in [first, last] of this root".
  *
- * Two steps. The walk goes through the graph front to back (of siblings the winner first, children before the region they lie on)
- * and notes every piece that shows something itself: placements, numbered in that order. The sweep then goes over all of
- * them by address; at each point the lowest number among those that reach there is seen. m placements cost O(m log m),
- * however they overlap.
+ * Two steps. The walk goes through the graph front to back (of siblings the winner first, children
+ * before the region they lie on) and notes every piece that shows something itself: placements,
+ * numbered in that order. The sweep then goes over all of them by address; at each point the lowest
+ * number among those that reach there is seen. m placements cost O(m log m), however they overlap.
  *
- * Coordinates. The walk carries the window still visible in the region's own coordinates, where nothing can overflow, and the
- * distance to the root's, which is added modulo 2^64.
+ * Coordinates. The walk carries the window still visible in the region's own coordinates, where
+ * nothing can overflow, and the distance to the root's, which is added modulo 2^64.
  *
  * Pure: reads regions under the writer turn, touches nothing but its result and its own memory.
  */
@@ -32,7 +32,10 @@ struct walk {
 
 #define INHERITED (GMEM_RANGE_READONLY | GMEM_RANGE_NONVOLATILE)
 
-/* Where a container shows exactly its one enabled subregion, that one; NULL with *ret_none if it shows nothing at all. */
+/*
+ * Where a container shows exactly its one enabled subregion, that one; NULL with *ret_none if it
+ * shows nothing at all.
+ */
 static gmem_region *lone_child(const gmem_region *container, bool *ret_none)
 {
     gmem_region *child, *found = NULL;
@@ -58,8 +61,8 @@ gmem_region *gmem__render_root(gmem_region *root)
     unsigned depth;
 
     /*
-     * A step is taken only where the next region, as a root of its own, shows the very same: at the same address, nothing cut off,
-     * no attribute added.
+     * A step is taken only where the next region, as a root of its own, shows the very same: at the
+     * same address, nothing cut off, no attribute added.
      */
     for (depth = 0; depth < GMEM_DEPTH_MAX; depth++) {
         if (!gmem__region_enabled(root))

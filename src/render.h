@@ -12,12 +12,11 @@
 gmem_region *gmem__render_root(gmem_region *root);
 
 /*
- * Append to ranges what root shows in [first, last], by rising address, merged. Enabled or not is for the caller of a root
- * that came from gmem__render_root(). On error ranges may hold a part.
+ * Append to ranges what root shows in [first, last], by rising address, merged. Enabled or not is
+ * for the caller of a root that came from gmem__render_root(). On error ranges may hold a part.
  *
  * -ENOMEM, -E2BIG (GMEM_DEPTH_MAX, GMEM_PLACEMENTS_MAX)
  */
-int gmem__render(const gmem_region *root, uint64_t first, uint64_t last, struct gmem__ranges *ranges)
-    GMEM_MUST_CHECK;
+int gmem__render(const gmem_region *root, uint64_t first, uint64_t last, struct gmem__ranges *ranges) GMEM_MUST_CHECK;
 
 #endif

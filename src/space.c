@@ -2,10 +2,11 @@
 /*
  * space.c - address spaces: created and ended by writers, looked into by readers.
  *
- * Writers (create, destroy) hold the writer turn. Readers (lookup, view) run in an RCU read section and take nothing.
+ * Writers (create, destroy) hold the writer turn. Readers (lookup, view) run in an RCU read section
+ * and take nothing.
  *
- * A new space shows vm->empty until the commit that creates it has told the listeners, so that a refusal leaves nothing
- * behind.
+ * A new space shows vm->empty until the commit that creates it has told the listeners, so that a
+ * refusal leaves nothing behind.
  */
 #include "space.h"
 #include "ram.h"

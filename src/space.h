@@ -6,7 +6,7 @@
 #include "view.h"
 
 struct gmem_space {
-    gmem_vm *vm;       /* immutable, like name, root and fill */
+    gmem_vm *vm; /* immutable, like name, root and fill */
     char *name;
     gmem_region *root; /* a reference held */
     uint8_t fill;      /* what unassigned bytes read as: 0x00 or 0xff */
@@ -15,8 +15,8 @@ struct gmem_space {
 
     /* Only with the writer turn. */
     struct gmem__link vm_link;
-    bool fresh;       /* not rendered yet */
-    gmem_view *next;  /* scratch of a commit: what will be published; NULL: no change. Borrowed. */
+    bool fresh;      /* not rendered yet */
+    gmem_view *next; /* scratch of a commit: what will be published; NULL: no change. Borrowed. */
 };
 
 #endif

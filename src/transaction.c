@@ -2,8 +2,9 @@
 /*
  * transaction.c - begin, commit, abort, and the journal that makes them all or nothing (G1).
  *
- * Every edit replaces a region's props as a whole and journals the ones before. Undoing is applying those again,
- * latest first, which needs no memory and can't fail. A savepoint per open transaction lets an inner abort undo its part.
+ * Every edit replaces a region's props as a whole and journals the ones before. Undoing is applying
+ * those again, latest first, which needs no memory and can't fail. A savepoint per open transaction
+ * lets an inner abort undo its part.
  *
  * All of this runs with the writer turn held; begin takes it, the matching commit or abort gives it up.
  */
@@ -45,7 +46,10 @@ static void undo_to(gmem_vm *vm, size_t savepoint)
         undo = &vm->undos[--vm->undo_count];
         now = undo->region->p;
         gmem__region_apply(undo->region, &undo->old);
-        /* The old props' references are the region's again; the entry now holds those of the props it undid. */
+        /*
+         * The old props' references are the region's again; the entry now holds those of the props
+         * it undid.
+         */
         gmem_region_unref(undo->old.container);
         gmem__props_unref(&now);
         gmem_region_unref(undo->region);

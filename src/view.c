@@ -2,9 +2,10 @@
 /*
  * view.c - views: immutable once made, counted, found by readers without a lock.
  *
- * Lifetime. The spaces that show a view hold one reference together, counted by publishers under the writer turn. When the last of them
- * moves on, that reference is given up through call_rcu, so that a reader who found the view in a space inside its read section
- * may use it, and may turn its find into a counted reference, without waiting (G2, G3).
+ * Lifetime. The spaces that show a view hold one reference together, counted by publishers under
+ * the writer turn. When the last of them moves on, that reference is given up through call_rcu, so
+ * that a reader who found the view in a space inside its read section may use it, and may turn its
+ * find into a counted reference, without waiting (G2, G3).
  *
  * Each range holds a pin on its region: owner and region live while any view can reach them (G7).
  */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * view.h - the flat view: an immutable, ordered set of disjoint ranges, counted, with the eventfds and coalesced intervals
- * that are visible in it.
+ * view.h - the flat view: an immutable, ordered set of disjoint ranges, counted, with the eventfds
+ * and coalesced intervals that are visible in it.
  *
- * Readers reach a view through struct gmem_space.view inside an RCU read section, or by a counted reference. A view holds a
- * pin and a reference on the region of each of its ranges.
+ * Readers reach a view through struct gmem_space.view inside an RCU read section, or by a counted
+ * reference. A view holds a pin and a reference on the region of each of its ranges.
  */
 #ifndef GMEM_SRC_VIEW_H
 #define GMEM_SRC_VIEW_H
@@ -34,7 +34,7 @@ struct gmem__extra {
 struct gmem_view {
     unsigned long refs;
     gmem_vm *vm;
-    gmem_region *root; /* a reference held; NULL: nothing to be seen */
+    gmem_region *root;   /* a reference held; NULL: nothing to be seen */
     unsigned publishers; /* spaces that show it (with the turn); while there are any they hold one reference together */
     gmem_view *commit_next; /* the views made by the current commit (with the turn) */
     gmem_view *before;      /* root->view before this commit made this one (with the turn) */
@@ -52,13 +52,17 @@ struct gmem__ranges {
 };
 
 /*
- * Make a view of root from rendered ranges, which it takes over (the array is the view's on success). Pins their regions.
+ * Make a view of root from rendered ranges, which it takes over (the array is the view's on
+ * success). Pins their regions.
  */
-int gmem__view_create(gmem_vm *vm, gmem_region *root, struct gmem__ranges *ranges, gmem_view **ret_view)
-    GMEM_MUST_CHECK;
+int gmem__view_create(gmem_vm *vm, gmem_region *root, struct gmem__ranges *ranges,
+                      gmem_view **ret_view) GMEM_MUST_CHECK;
 /* Whether both show the same: ranges with all attributes, and extras. Roots are not compared. */
 bool gmem__view_equal(const gmem_view *a, const gmem_view *b);
-/* A space begins, or ceases, to show it. The latter takes effect when the readers of today are gone; never waits. */
+/*
+ * A space begins, or ceases, to show it. The latter takes effect when the readers of today are
+ * gone; never waits.
+ */
 void gmem__view_publish(gmem_view *view);
 void gmem__view_retire(gmem_view *view);
 

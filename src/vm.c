@@ -2,11 +2,13 @@
 /*
  * vm.c - the vm object: its birth and end, the writer turn, diagnostics.
  *
- * The writer turn is what serialises edits: a thread owns it from its outermost acquire to the matching release. It is
- * not a mutex that is held, so that no lock is held while callbacks run inside a commit; vm->mutex guards only the hand-over.
+ * The writer turn is what serialises edits: a thread owns it from its outermost acquire to the
+ * matching release. It is not a mutex that is held, so that no lock is held while callbacks run
+ * inside a commit; vm->mutex guards only the hand-over.
  *
- * Invariants: depth > 0 exactly while turn_owner has the turn. A region on vm->dead is freed at the latest when the present
- * owner releases the turn: release looks at the stack again after giving it up.
+ * Invariants: depth > 0 exactly while turn_owner has the turn. A region on vm->dead is freed at the
+ * latest when the present owner releases the turn: release looks at the stack again after giving it
+ * up.
  */
 #include "vm.h"
 #include "ram.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm.h - struct gmem_vm, the writer turn, and the small services that every part uses: logging, refusals, growing arrays.
+ * vm.h - struct gmem_vm, the writer turn, and the small services that every part uses: logging,
+ * refusals, growing arrays.
  */
 #ifndef GMEM_SRC_VM_H
 #define GMEM_SRC_VM_H
@@ -52,7 +53,10 @@ struct gmem_vm {
     gmem_log_fn *log;        /* immutable */
     void *log_opaque;
 
-    /* The mutex is held for moments only, never in a callback. It guards the turn, the reason and the RAM blocks. */
+    /*
+     * The mutex is held for moments only, never in a callback. It guards the turn, the reason and
+     * the RAM blocks.
+     */
     pthread_mutex_t mutex;
     pthread_cond_t turn_free;
     pthread_t turn_owner; /* meaningful while depth > 0 */
@@ -62,17 +66,17 @@ struct gmem_vm {
     struct gmem__link rams; /* struct gmem_ram.link, by rising offset */
 
     /* Below: only with the writer turn. */
-    bool notifying;           /* a listener callback runs: edits are refused */
-    size_t *savepoints;       /* journal length at each begin */
-    size_t savepoint_count;   /* open transactions of the owner */
+    bool notifying;         /* a listener callback runs: edits are refused */
+    size_t *savepoints;     /* journal length at each begin */
+    size_t savepoint_count; /* open transactions of the owner */
     size_t savepoint_room;
     struct gmem__undo *undos; /* the journal */
     size_t undo_count;
     size_t undo_room;
-    uint64_t epoch;            /* of marks in regions; counts up */
-    uint64_t next_seq;         /* order of placement */
-    struct gmem__link regions; /* struct gmem_region.vm_link */
-    struct gmem__link spaces;  /* struct gmem_space.vm_link, in order of creation */
+    uint64_t epoch;              /* of marks in regions; counts up */
+    uint64_t next_seq;           /* order of placement */
+    struct gmem__link regions;   /* struct gmem_region.vm_link */
+    struct gmem__link spaces;    /* struct gmem_space.vm_link, in order of creation */
     struct gmem__link listeners; /* struct gmem__listener.link, by rising priority, then age */
     gmem_view *empty;            /* what a root shows that shows nothing */
     bool global_log;
@@ -83,12 +87,11 @@ struct gmem_vm {
 };
 
 /* Log a line; dropped when the vm has no callback. */
-void gmem__log(gmem_vm *vm, enum gmem_log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void gmem__log(gmem_vm *vm, enum gmem_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * Note why something is refused, for gmem_vm_reason(), and be err. A macro, so that compilers see that it is not 0 where
- * err is a constant.
+ * Note why something is refused, for gmem_vm_reason(), and be err. A macro, so that compilers see
+ * that it is not 0 where err is a constant.
  */
 #define gmem__refuse(vm, err, ...) (gmem__note_reason(vm, err, __VA_ARGS__), (err))
 void gmem__note_reason(gmem_vm *vm, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -108,12 +111,11 @@ void gmem__turn_poke(gmem_vm *vm);
 int gmem__grow(void **array, size_t *room, size_t count, size_t size) GMEM_MUST_CHECK;
 
 /*
- * Copy a caller's option struct of struct_size bytes into known (zeroed first), refusing a struct_size of zero and unknown tails
- * that are not zero. -EINVAL.
+ * Copy a caller's option struct of struct_size bytes into known (zeroed first), refusing a
+ * struct_size of zero and unknown tails that are not zero. -EINVAL.
  */
 int gmem__options_copy(void *known, size_t known_size, const void *given, size_t struct_size) GMEM_MUST_CHECK;
 
-#define GMEM__COUNT(vm, counter, n) \
-    __atomic_store_n(&(vm)->stats.counter, (vm)->stats.counter + (n), __ATOMIC_RELAXED)
+#define GMEM__COUNT(vm, counter, n) __atomic_store_n(&(vm)->stats.counter, (vm)->stats.counter + (n), __ATOMIC_RELAXED)
 
 #endif

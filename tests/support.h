@@ -103,7 +103,8 @@ static inline gmem_region *make_romd(gmem_vm *vm, const char *name, uint64_t siz
     return region;
 }
 
-static inline gmem_region *make_alias(gmem_vm *vm, const char *name, gmem_region *target, uint64_t offset, gmem_size size)
+static inline gmem_region *make_alias(gmem_vm *vm, const char *name, gmem_region *target, uint64_t offset,
+                                      gmem_size size)
 {
     gmem_region *region = NULL;
 

@@ -13,9 +13,9 @@ struct device {
     gmem_region *root;
     gmem_region *region;
     gmem_space *space;
-    int refs;    /* of the library, counted by the callbacks */
+    int refs; /* of the library, counted by the callbacks */
     int highest;
-    int ended;   /* times the last reference went */
+    int ended; /* times the last reference went */
     int calls;
     int err;
 };
@@ -37,7 +37,8 @@ static void device_unref(void *opaque)
         __atomic_add_fetch(&device->ended, 1, __ATOMIC_SEQ_CST);
 }
 
-static gmem_result device_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
+static gmem_result device_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
+                               uint64_t *ret_value)
 {
     struct device *device = opaque;
 
@@ -226,9 +227,9 @@ static void test_vm_ends_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_owner_is_told),          cmocka_unit_test(test_refused_commit_unrefs),
+        cmocka_unit_test(test_owner_is_told),           cmocka_unit_test(test_refused_commit_unrefs),
         cmocka_unit_test(test_callback_removes_itself), cmocka_unit_test(test_callback_moves_itself),
-        cmocka_unit_test(test_whole_trees_go),         cmocka_unit_test(test_vm_ends_all),
+        cmocka_unit_test(test_whole_trees_go),          cmocka_unit_test(test_vm_ends_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

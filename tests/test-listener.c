@@ -9,8 +9,8 @@
 struct ear {
     struct gmem_listener listener;
     struct text *record;
-    const char *refuse; /* the line to refuse, without the newline */
-    int err;            /* with what */
+    const char *refuse;            /* the line to refuse, without the newline */
+    int err;                       /* with what */
     int (*extra)(struct ear *ear); /* to try something from inside a callback; non-zero fails */
     gmem_space *space;
 };
@@ -249,7 +249,9 @@ static void test_log(void **state)
 
     register_both(f);
     OK(gmem_region_set_log(f->ram, GMEM_LOG_DISPLAY, true));
-    heard(&f->record, "low begin\nhigh begin\nlow log_start 0-fff ram 0>1\nhigh log_start 0-fff ram 0>1\nlow commit\nhigh commit\n");
+    heard(
+        &f->record,
+        "low begin\nhigh begin\nlow log_start 0-fff ram 0>1\nhigh log_start 0-fff ram 0>1\nlow commit\nhigh commit\n");
     OK(gmem_vm_begin(f->vm));
     OK(gmem_region_set_log(f->ram, GMEM_LOG_CODE, true));
     OK(gmem_region_set_log(f->ram, GMEM_LOG_DISPLAY, false));
@@ -257,7 +259,8 @@ static void test_log(void **state)
     heard(&f->record, "low begin\nhigh begin\nhigh log_stop 0-fff ram 1>4\nlow log_stop 0-fff ram 1>4\n"
                       "low log_start 0-fff ram 1>4\nhigh log_start 0-fff ram 1>4\nlow commit\nhigh commit\n");
     gmem_listener_unregister(f->vm, &f->high.listener);
-    heard(&f->record, "high begin\nhigh log_stop 0-fff ram 4>0\nhigh del 0-fff ram\nhigh del 1000-10ff mmio\nhigh commit\n");
+    heard(&f->record,
+          "high begin\nhigh log_stop 0-fff ram 4>0\nhigh del 0-fff ram\nhigh del 1000-10ff mmio\nhigh commit\n");
     OK(gmem_region_move(f->ram, 0x4000));
     heard(&f->record, "low begin\nlow log_stop 0-fff ram 4>0\nlow del 0-fff ram\nlow add 4000-4fff ram\n"
                       "low log_start 4000-4fff ram 0>4\nlow commit\n");

@@ -248,8 +248,9 @@ static void test_getters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create_refuses),   cmocka_unit_test(test_place_refuses), cmocka_unit_test(test_wrong_kind),
-        cmocka_unit_test(test_extras_refuse),    cmocka_unit_test(test_alias_loops),   cmocka_unit_test(test_geometry_refuses),
+        cmocka_unit_test(test_create_refuses), cmocka_unit_test(test_place_refuses),
+        cmocka_unit_test(test_wrong_kind),     cmocka_unit_test(test_extras_refuse),
+        cmocka_unit_test(test_alias_loops),    cmocka_unit_test(test_geometry_refuses),
         cmocka_unit_test(test_getters),
     };
 

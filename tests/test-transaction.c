@@ -216,8 +216,9 @@ static void test_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nesting),          cmocka_unit_test(test_abort),       cmocka_unit_test(test_abort_revives),
-        cmocka_unit_test(test_no_spaces_inside), cmocka_unit_test(test_two_writers), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_nesting),       cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_abort_revives), cmocka_unit_test(test_no_spaces_inside),
+        cmocka_unit_test(test_two_writers),   cmocka_unit_test(test_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,9 +179,12 @@ static void test_sharing(void **state)
 static void test_view_changes_hands(void **state)
 {
     struct fixture *f = *state;
-    gmem_region *one = make_container(f->vm, "one", GMEM_SIZE(0x100)), *two = make_container(f->vm, "two", GMEM_SIZE(0x100));
-    gmem_region *left = make_container(f->vm, "left", GMEM_SIZE(0x100)), *right = make_container(f->vm, "right", GMEM_SIZE(0x100));
-    gmem_region *la = make_alias(f->vm, "la", one, 0, GMEM_SIZE(0x100)), *ra = make_alias(f->vm, "ra", two, 0, GMEM_SIZE(0x100));
+    gmem_region *one = make_container(f->vm, "one", GMEM_SIZE(0x100)),
+                *two = make_container(f->vm, "two", GMEM_SIZE(0x100));
+    gmem_region *left = make_container(f->vm, "left", GMEM_SIZE(0x100)),
+                *right = make_container(f->vm, "right", GMEM_SIZE(0x100));
+    gmem_region *la = make_alias(f->vm, "la", one, 0, GMEM_SIZE(0x100)),
+                *ra = make_alias(f->vm, "ra", two, 0, GMEM_SIZE(0x100));
     gmem_space *ls, *rs;
     int i;
 

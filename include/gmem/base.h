@@ -42,8 +42,9 @@ typedef struct gmem_space gmem_space;
 typedef struct gmem_view gmem_view;
 
 /*
- * A size in bytes, 0 to 2^64. Make one with gmem_size_of() or take GMEM_SIZE_ALL; 2^64 is not a special
- * number of bytes but a flag of its own, so that 0 stays what it says (and is refused where it makes no sense).
+ * A size in bytes, 0 to 2^64. Make one with gmem_size_of() or take GMEM_SIZE_ALL; 2^64 is not a
+ * special number of bytes but a flag of its own, so that 0 stays what it says (and is refused where
+ * it makes no sense).
  */
 typedef struct gmem_size {
     uint64_t bytes; /* meaningful when all is false */
@@ -71,7 +72,10 @@ static inline gmem_size gmem_size_all(void)
 #define GMEM_SIZE(n) gmem_size_of(n)
 #define GMEM_SIZE_ALL gmem_size_all()
 
-/* Byte order of a device, of a guest, or of one access. NATIVE is the guest's own order, as the vm was told. */
+/*
+ * Byte order of a device, of a guest, or of one access. NATIVE is the guest's own order, as the vm
+ * was told.
+ */
 enum gmem_endian {
     GMEM_ENDIAN_NATIVE = 0,
     GMEM_ENDIAN_LITTLE = 1,
@@ -89,7 +93,10 @@ typedef unsigned gmem_result;
 #define GMEM_RESULT_DEVICE 0x2u  /* a device callback reported an error of its own */
 #define GMEM_RESULT_REFUSED 0x4u /* a device does not take an access of this width, alignment or kind */
 
-/* Attributes of one access of the guest, handed unchanged to device callbacks. All zero is an ordinary access. */
+/*
+ * Attributes of one access of the guest, handed unchanged to device callbacks. All zero is an
+ * ordinary access.
+ */
 struct gmem_attrs {
     uint16_t requester; /* who asks: for PCI, bus << 8 | device << 3 | function; 0 for a processor */
     bool secure;        /* secure world, or system management mode */
@@ -109,8 +116,8 @@ static inline struct gmem_attrs gmem_attrs_none(void)
 #define GMEM_ATTRS_NONE gmem_attrs_none()
 
 /*
- * What the negative errno value err (as returned by a gmem call) means in gmem's terms. Static text, never NULL; a
- * value that no gmem call returns gives a general text. Any thread.
+ * What the negative errno value err (as returned by a gmem call) means in gmem's terms. Static
+ * text, never NULL; a value that no gmem call returns gives a general text. Any thread.
  */
 GMEM_API const char *gmem_strerror(int err);
 

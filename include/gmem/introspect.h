@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gmem/introspect.h - printing the topology and the flat views, in the text of QEMU's `info mtree` or as JSON.
+ * gmem/introspect.h - printing the topology and the flat views, in the text of QEMU's `info mtree`
+ * or as JSON.
  *
- * The text is of one moment: it is put together with the vm's writer turn held and handed to the callback, in one piece, after the
- * turn was given back, so the callback may edit. Like an edit, printing gives -EBUSY inside a listener callback. Inside a transaction the tree shows the edits made so
- * far, the flat views what is published.
+ * The text is of one moment: it is put together with the vm's writer turn held and handed to the
+ * callback, in one piece, after the turn was given back, so the callback may edit. Like an edit,
+ * printing gives -EBUSY inside a listener callback. Inside a transaction the tree shows the edits
+ * made so far, the flat views what is published.
  */
 #ifndef GMEM_INTROSPECT_H
 #define GMEM_INTROSPECT_H
@@ -23,8 +25,8 @@ extern "C" {
 typedef int gmem_print_fn(void *opaque, const char *text, size_t len);
 
 /*
- * A text to append to a flat range as it is (QEMU prints " KVM" on those in a slot), or NULL for none. Called with the writer turn
- * held: edits give -EBUSY.
+ * A text to append to a flat range as it is (QEMU prints " KVM" on those in a slot), or NULL for
+ * none. Called with the writer turn held: edits give -EBUSY.
  */
 typedef const char *gmem_mark_fn(void *opaque, const struct gmem_section *section);
 
@@ -37,8 +39,8 @@ struct gmem_print_options {
 };
 
 /*
- * Print the tree of every space (spaces on one root together), then every region that is the target of an alias; or the
- * flat views, each once with the spaces that share it. options may be NULL.
+ * Print the tree of every space (spaces on one root together), then every region that is the target
+ * of an alias; or the flat views, each once with the spaces that share it. options may be NULL.
  *
  * -EINVAL  a NULL argument, unknown flags or struct_size, a space of another vm
  * -ENOMEM  out of memory
@@ -51,8 +53,8 @@ GMEM_API int gmem_print_flat(gmem_vm *vm, const struct gmem_print_options *optio
                              void *opaque) GMEM_MUST_CHECK;
 
 /*
- * The word QEMU prints for a region's kind: "ram", "rom", "romd", "i/o" (containers too); an alias has its target's.
- * Static text.
+ * The word QEMU prints for a region's kind: "ram", "rom", "romd", "i/o" (containers too); an alias
+ * has its target's. Static text.
  */
 GMEM_API const char *gmem_region_type(const gmem_region *region);
 

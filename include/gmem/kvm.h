@@ -2,17 +2,20 @@
 /*
  * gmem/kvm.h - libgmem-kvm: KVM's memory slots kept in step with a space, and exits served through spaces.
  *
- * Slots follow the kernel's Documentation/virt/kvm/api.rst (KVM_SET_USER_MEMORY_REGION, KVM_CAP_READONLY_MEM, KVM_CAP_NR_MEMSLOTS,
- * KVM_CAP_MULTI_ADDRESS_SPACE). The adapter is a listener of one space: each commit's changes are planned first (pure),
- * then carried out; an ioctl that fails is rolled back and refuses the commit.
+ * Slots follow the kernel's Documentation/virt/kvm/api.rst (KVM_SET_USER_MEMORY_REGION,
+ * KVM_CAP_READONLY_MEM, KVM_CAP_NR_MEMSLOTS, KVM_CAP_MULTI_ADDRESS_SPACE). The adapter is a
+ * listener of one space: each commit's changes are planned first (pure), then carried out; an ioctl
+ * that fails is rolled back and refuses the commit.
  *
- * Every range with host memory becomes a slot after both ends are trimmed inward to whole pages; what is left over at
- * unaligned ends reaches gmem_kvm_handle_exit(), as does memory whose pages do not begin where pages of the host do. A romd
- * region in direct mode gets a read-only slot, so that writes exit.
+ * Every range with host memory becomes a slot after both ends are trimmed inward to whole pages;
+ * what is left over at unaligned ends reaches gmem_kvm_handle_exit(), as does memory whose pages do
+ * not begin where pages of the host do. A romd region in direct mode gets a read-only slot, so that
+ * writes exit.
  *
- * The kernel changes nothing of a slot in place but its dirty log. So while a commit is carried out, slots that it changes are not
- * there for a moment: a vCPU that reads or writes them then exits, and the exit is served from the view before the
- * commit; a vCPU that fetches instructions from them fails.
+ * The kernel changes nothing of a slot in place but its dirty log. So while a commit is carried
+ * out, slots that it changes are not there for a moment: a vCPU that reads or writes them then
+ * exits, and the exit is served from the view before the commit; a vCPU that fetches instructions
+ * from them fails.
  */
 #ifndef GMEM_KVM_H
 #define GMEM_KVM_H
@@ -30,8 +33,8 @@ typedef struct gmem_kvm gmem_kvm;
 
 enum gmem_kvm_policy {
     /*
-     * A range's slot is read-only when the range is (a PAM window made read-only is): the guest can't write there. A slot that
-     * a commit leaves as it was is not touched.
+     * A range's slot is read-only when the range is (a PAM window made read-only is): the guest
+     * can't write there. A slot that a commit leaves as it was is not touched.
      */
     GMEM_KVM_POLICY_DEFAULT = 0,
     /* The calls QEMU makes, to be compared with its traces: read-only follows the region, not the range. */
@@ -39,11 +42,15 @@ enum gmem_kvm_policy {
 };
 
 /*
- * Carries out one KVM_SET_USER_MEMORY_REGION: 0 or a negative errno. memory_size 0 removes the slot. Called inside commits.
+ * Carries out one KVM_SET_USER_MEMORY_REGION: 0 or a negative errno. memory_size 0 removes the
+ * slot. Called inside commits.
  */
 typedef int gmem_kvm_set_fn(void *opaque, const struct kvm_userspace_memory_region *call);
 
-/* Receives one line in the text of QEMU's trace event kvm_set_user_memory, without newline, after each call. */
+/*
+ * Receives one line in the text of QEMU's trace event kvm_set_user_memory, without newline, after
+ * each call.
+ */
 typedef void gmem_kvm_trace_fn(void *opaque, const char *line);
 
 struct gmem_kvm_options {
@@ -62,8 +69,9 @@ struct gmem_kvm_options {
 };
 
 /*
- * Attach to a space: all its ranges get their slots now. *ret_kvm is the caller's, to be ended with gmem_kvm_destroy() before
- * the space and the vm. One space and one as_id each; several adapters may share a vm_fd with different as_ids.
+ * Attach to a space: all its ranges get their slots now. *ret_kvm is the caller's, to be ended with
+ * gmem_kvm_destroy() before the space and the vm. One space and one as_id each; several adapters
+ * may share a vm_fd with different as_ids.
  *
  * -EINVAL   a NULL argument or an option out of range
  * -ENOSPC   more slots needed than there are (later: refuses the commit with it)
@@ -97,8 +105,8 @@ struct gmem_kvm_slot {
     void *host;
 };
 /*
- * Call fn for each slot by rising gpa until it returns non-zero, which is then returned. Holds the vm's writer turn meanwhile: fn must
- * not edit the vm.
+ * Call fn for each slot by rising gpa until it returns non-zero, which is then returned. Holds the
+ * vm's writer turn meanwhile: fn must not edit the vm.
  *
  * -EBUSY   called from a listener callback
  * -ENOMEM  out of memory
@@ -106,13 +114,17 @@ struct gmem_kvm_slot {
 typedef int gmem_kvm_slot_fn(void *opaque, const struct gmem_kvm_slot *slot);
 GMEM_API int gmem_kvm_foreach_slot(gmem_kvm *kvm, gmem_kvm_slot_fn *fn, void *opaque) GMEM_MUST_CHECK;
 
-/* " KVM" if some of the section is in a slot, else NULL: for struct gmem_print_options.mark, with the gmem_kvm as opaque. */
+/*
+ * " KVM" if some of the section is in a slot, else NULL: for struct gmem_print_options.mark, with
+ * the gmem_kvm as opaque.
+ */
 GMEM_API const char *gmem_kvm_mark(void *opaque, const struct gmem_section *section);
 
 /*
- * Serve an exit of a vCPU for memory (KVM_EXIT_MMIO) or ports (KVM_EXIT_IO, string instructions included) with the accesses of
- * the two spaces. Data is put where KVM_RUN takes it from. *ret_result (may be NULL) says how the guest's accesses fared; a failed
- * one has read all ones or zero, as its space says. Runs on the vCPU's thread, calls device callbacks.
+ * Serve an exit of a vCPU for memory (KVM_EXIT_MMIO) or ports (KVM_EXIT_IO, string instructions
+ * included) with the accesses of the two spaces. Data is put where KVM_RUN takes it from.
+ * *ret_result (may be NULL) says how the guest's accesses fared; a failed one has read all ones or
+ * zero, as its space says. Runs on the vCPU's thread, calls device callbacks.
  *
  * -ENOTSUP  another exit reason: nothing was done
  * -EINVAL   a NULL argument, or a kvm_run that makes no sense
@@ -121,7 +133,8 @@ GMEM_API int gmem_kvm_handle_exit(gmem_space *memory, gmem_space *ports, struct 
                                   gmem_result *ret_result) GMEM_MUST_CHECK;
 
 /*
- * The trace line of QEMU's pci_cfg_write: "pci_cfg_write NAME BB:DD.F @0xOFFSET <- 0xVALUE". Returns as snprintf(3) does.
+ * The trace line of QEMU's pci_cfg_write: "pci_cfg_write NAME BB:DD.F @0xOFFSET <- 0xVALUE".
+ * Returns as snprintf(3) does.
  */
 GMEM_API int gmem_trace_pci_cfg_write(char *buf, size_t size, const char *name, unsigned bus, unsigned device,
                                       unsigned function, unsigned offset, uint32_t value);

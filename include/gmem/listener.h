@@ -13,18 +13,20 @@
  *   eventfd_add, coalesced_add
  *   commit
  *
- * space by space in the order of their creation. A listener of lower priority hears additions earlier and removals later. Callbacks
- * that are NULL are skipped; begin and commit are called only around at least one other call.
+ * space by space in the order of their creation. A listener of lower priority hears additions
+ * earlier and removals later. Callbacks that are NULL are skipped; begin and commit are called only
+ * around at least one other call.
  *
- * Refusing. Every callback returns 0 or a negative errno. A refusal undoes the whole commit (G1, G5): the calls already
- * made are played backwards, each turned into its opposite (add and del, start and stop; begin and commit are each other's
- * opposite), so that each listener sees a second, well-formed sequence that brings it back. A call that refused
- * must have changed nothing and is not undone. Refusals during the undo are logged and ignored.
+ * Refusing. Every callback returns 0 or a negative errno. A refusal undoes the whole commit (G1,
+ * G5): the calls already made are played backwards, each turned into its opposite (add and del,
+ * start and stop; begin and commit are each other's opposite), so that each listener sees a second,
+ * well-formed sequence that brings it back. A call that refused must have changed nothing and is
+ * not undone. Refusals during the undo are logged and ignored.
  *
- * Callbacks run on the committing thread, which holds the vm's writer turn, before the new view is published: accesses made
- * from them see the old map. They must not edit the vm (-EBUSY), register or unregister. The section is valid during the
- * call; its region stays alive until the matching region_del has returned and longer if the listener takes a
- * reference.
+ * Callbacks run on the committing thread, which holds the vm's writer turn, before the new view is
+ * published: accesses made from them see the old map. They must not edit the vm (-EBUSY), register
+ * or unregister. The section is valid during the call; its region stays alive until the matching
+ * region_del has returned and longer if the listener takes a reference.
  */
 #ifndef GMEM_LISTENER_H
 #define GMEM_LISTENER_H
@@ -43,13 +45,13 @@ typedef int gmem_listener_eventfd_fn(struct gmem_listener *listener, const struc
                                      const struct gmem_eventfd *eventfd);
 typedef int gmem_listener_section_fn(struct gmem_listener *listener, const struct gmem_section *section);
 /* before and after are sets of clients, one bit each. */
-typedef int gmem_listener_log_fn(struct gmem_listener *listener, const struct gmem_section *section,
-                                 unsigned before, unsigned after);
+typedef int gmem_listener_log_fn(struct gmem_listener *listener, const struct gmem_section *section, unsigned before,
+                                 unsigned after);
 typedef int gmem_listener_fn(struct gmem_listener *listener);
 
 /*
- * Allocated and kept by the caller until it is unregistered; zero what is not used. Only the library touches
- * reserved.
+ * Allocated and kept by the caller until it is unregistered; zero what is not used. Only the library
+ * touches undoing and reserved.
  */
 struct gmem_listener {
     size_t struct_size; /* sizeof(struct gmem_listener) */
@@ -73,13 +75,17 @@ struct gmem_listener {
     gmem_listener_section_fn *coalesced_add;
     gmem_listener_section_fn *coalesced_del;
 
+    /* Set by the library around every call of an undo, so that a listener need not guess. */
+    bool undoing;
+
     void *reserved[4];
 };
 
 /*
- * Register for one space, or for all of vm's (space NULL), present and future. Everything there is now is replayed as one
- * commit: begin, log_global_start if that is on, region_add (and log_start) of every range by rising address, every eventfd,
- * every coalesced interval, commit. A refusal is undone and returned, and the listener is then not registered.
+ * Register for one space, or for all of vm's (space NULL), present and future. Everything there is
+ * now is replayed as one commit: begin, log_global_start if that is on, region_add (and log_start)
+ * of every range by rising address, every eventfd, every coalesced interval, commit. A refusal is
+ * undone and returned, and the listener is then not registered.
  *
  * -EINVAL  a NULL argument, struct_size unknown, region_del without region_add or the reverse
  * -EEXIST  it is registered
@@ -87,18 +93,18 @@ struct gmem_listener {
  * -EXDEV   space is not of this vm
  * -ENOMEM  out of memory
  */
-GMEM_API int gmem_listener_register(gmem_vm *vm, gmem_space *space,
-                                    struct gmem_listener *listener) GMEM_MUST_CHECK;
+GMEM_API int gmem_listener_register(gmem_vm *vm, gmem_space *space, struct gmem_listener *listener) GMEM_MUST_CHECK;
 
 /*
- * Unregister: the listener hears the removal of everything, as one commit. Its refusals are
- * logged and ignored. Does nothing if it is not registered. Not from a listener callback or inside a transaction.
+ * Unregister: the listener hears the removal of everything, as one commit. Its refusals are logged
+ * and ignored. Does nothing if it is not registered. Not from a listener callback or inside a
+ * transaction.
  */
 GMEM_API void gmem_listener_unregister(gmem_vm *vm, struct gmem_listener *listener);
 
 /*
- * Switch dirty logging of everything on or off; listeners hear log_global_start or log_global_stop when that changes
- * something. A refusal is undone and returned.
+ * Switch dirty logging of everything on or off; listeners hear log_global_start or log_global_stop
+ * when that changes something. A refusal is undone and returned.
  */
 GMEM_API int gmem_vm_set_global_log(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
 

@@ -2,10 +2,10 @@
 /*
  * gmem/ram.h - RAM blocks: the host memory behind ram, rom and romd regions.
  *
- * A block has a stable id string, unique in its vm, and a place in the vm's RAM offset space, which numbers every
- * byte of guest RAM once (migration streams and dirty bitmaps are indexed by it). It is counted: the creator has one
- * reference, each region made of it another; the memory is unmapped, and its id and offsets can be used again, when the
- * last is gone.
+ * A block has a stable id string, unique in its vm, and a place in the vm's RAM offset space, which
+ * numbers every byte of guest RAM once (migration streams and dirty bitmaps are indexed by it). It
+ * is counted: the creator has one reference, each region made of it another; the memory is
+ * unmapped, and its id and offsets can be used again, when the last is gone.
  */
 #ifndef GMEM_RAM_H
 #define GMEM_RAM_H
@@ -24,14 +24,14 @@ enum gmem_ram_backing {
 };
 
 /* Flags of a block. */
-#define GMEM_RAM_SHARED 0x01u    /* MAP_SHARED: writes are seen by other mappings (default: private) */
-#define GMEM_RAM_PREALLOC 0x02u  /* touch every page now, so that running out of memory fails here */
-#define GMEM_RAM_HUGE 0x04u      /* advise transparent huge pages (madvise(2) MADV_HUGEPAGE) */
-#define GMEM_RAM_NO_DUMP 0x08u   /* leave it out of core dumps (MADV_DONTDUMP) */
-#define GMEM_RAM_NO_FORK 0x10u   /* children of fork(2) do not get it (MADV_DONTFORK) */
-#define GMEM_RAM_MERGE 0x20u     /* let KSM merge equal pages (MADV_MERGEABLE) */
-#define GMEM_RAM_READONLY 0x40u  /* FILE: open and map it read-only; only rom regions may be made of it */
-#define GMEM_RAM_HUGETLB 0x80u   /* MEMFD: hugetlbfs pages of huge_page_size bytes (memfd_create(2) MFD_HUGETLB) */
+#define GMEM_RAM_SHARED 0x01u   /* MAP_SHARED: writes are seen by other mappings (default: private) */
+#define GMEM_RAM_PREALLOC 0x02u /* touch every page now, so that running out of memory fails here */
+#define GMEM_RAM_HUGE 0x04u     /* advise transparent huge pages (madvise(2) MADV_HUGEPAGE) */
+#define GMEM_RAM_NO_DUMP 0x08u  /* leave it out of core dumps (MADV_DONTDUMP) */
+#define GMEM_RAM_NO_FORK 0x10u  /* children of fork(2) do not get it (MADV_DONTFORK) */
+#define GMEM_RAM_MERGE 0x20u    /* let KSM merge equal pages (MADV_MERGEABLE) */
+#define GMEM_RAM_READONLY 0x40u /* FILE: open and map it read-only; only rom regions may be made of it */
+#define GMEM_RAM_HUGETLB 0x80u  /* MEMFD: hugetlbfs pages of huge_page_size bytes (memfd_create(2) MFD_HUGETLB) */
 
 struct gmem_ram_options {
     size_t struct_size; /* sizeof(struct gmem_ram_options) */
@@ -49,10 +49,11 @@ struct gmem_ram_options {
 #define GMEM_RAM_ID_MAX 255u
 
 /*
- * Create a block; its contents are zero, or the file's, or what the caller's memory holds. *ret_ram is the caller's
- * reference. Does not wait for the writer turn. Advice that the kernel does not know is logged and ignored; failing to map or to
- * preallocate is an error. Offsets in the RAM offset space are multiples of 64 pages. A private block may be made of a file that can
- * only be read. A memfd is sealed against changing its size.
+ * Create a block; its contents are zero, or the file's, or what the caller's memory holds. *ret_ram
+ * is the caller's reference. Does not wait for the writer turn. Advice that the kernel does not
+ * know is logged and ignored; failing to map or to preallocate is an error. Offsets in the RAM
+ * offset space are multiples of 64 pages. A private block may be made of a file that can only be
+ * read. A memfd is sealed against changing its size.
  *
  * -EINVAL     a NULL or empty id, zero size, unknown backing or flags, flags that do not fit the backing (SHARED with
  *             READONLY is fine, PREALLOC with READONLY is not), a misaligned pointer, offset or align, a path, file offset or
@@ -65,12 +66,10 @@ struct gmem_ram_options {
  * -ERANGE     the file is too short and can't be grown
  * other       what open(2), ftruncate(2), memfd_create(2) or mmap(2) failed with: -ENOENT, -EACCES, -EISDIR, -EPERM ...
  */
-GMEM_API int gmem_ram_create(gmem_vm *vm, const struct gmem_ram_options *options,
-                             gmem_ram **ret_ram) GMEM_MUST_CHECK;
+GMEM_API int gmem_ram_create(gmem_vm *vm, const struct gmem_ram_options *options, gmem_ram **ret_ram) GMEM_MUST_CHECK;
 
 /* An anonymous private block: gmem_ram_create() with the defaults. */
-GMEM_API int gmem_ram_create_anon(gmem_vm *vm, const char *id, uint64_t size,
-                                  gmem_ram **ret_ram) GMEM_MUST_CHECK;
+GMEM_API int gmem_ram_create_anon(gmem_vm *vm, const char *id, uint64_t size, gmem_ram **ret_ram) GMEM_MUST_CHECK;
 
 /* Take another reference; returns ram. unref gives one up; NULL is allowed. Any thread. */
 GMEM_API gmem_ram *gmem_ram_ref(gmem_ram *ram);
@@ -87,8 +86,8 @@ GMEM_API uint64_t gmem_ram_offset(const gmem_ram *ram);    /* in the vm's RAM of
 GMEM_API uint32_t gmem_ram_flags(const gmem_ram *ram);
 
 /*
- * The file behind a memfd or file block and where in it the block begins, to hand to another process. The descriptor
- * stays the library's (dup(2) it to keep it).
+ * The file behind a memfd or file block and where in it the block begins, to hand to another
+ * process. The descriptor stays the library's (dup(2) it to keep it).
  *
  * -ENODATA  the block has no file (anonymous or the caller's)
  */

@@ -2,23 +2,26 @@
 /*
  * gmem/region.h - regions, the nodes of the topology, and every edit of it.
  *
- * A region has a kind, a name (for people; need not be unique), a size and attributes. It may be placed in one container
- * at an offset with a priority: where siblings overlap the higher priority is seen, among equals the one placed later.
- * Any region but an alias can hold subregions; they lie over what the region itself shows. A pure container shows nothing
- * itself, so through its holes one sees what lies below it. What reaches past the end of its container is not seen.
+ * A region has a kind, a name (for people; need not be unique), a size and attributes. It may be
+ * placed in one container at an offset with a priority: where siblings overlap the higher priority
+ * is seen, among equals the one placed later. Any region but an alias can hold subregions; they lie
+ * over what the region itself shows. A pure container shows nothing itself, so through its holes
+ * one sees what lies below it. What reaches past the end of its container is not seen.
  *
- * Attributes are inherited on the way down: everything seen through a disabled region is gone, through a readonly one
- * takes no writes, through a nonvolatile one is nonvolatile.
+ * Attributes are inherited on the way down: everything seen through a disabled region is gone,
+ * through a readonly one takes no writes, through a nonvolatile one is nonvolatile.
  *
- * Lifetime (G7). A region is counted: the creator has one reference, and containers, aliases, spaces, views and calls
- * in flight keep what they can reach alive. After gmem_region_unref() the creator must not use the pointer again,
- * though the region lives on while it is placed. An owner (the device) is told through its own reference callbacks
- * when the library begins and ceases to be able to reach it. (An alias in the very container that it shows keeps both alive until it
- * is removed, aimed elsewhere, or the vm ends.)
+ * Lifetime (G7). A region is counted: the creator has one reference, and containers, aliases,
+ * spaces, views and calls in flight keep what they can reach alive. After gmem_region_unref() the
+ * creator must not use the pointer again, though the region lives on while it is placed. An owner
+ * (the device) is told through its own reference callbacks when the library begins and ceases to be
+ * able to reach it. (An alias in the very container that it shows keeps both alive until it is
+ * removed, aimed elsewhere, or the vm ends.)
  *
- * Edits. Each returns 0, or a negative errno with nothing changed (G1), and gmem_vm_reason() then has the text. Outside a
- * transaction an edit is its own transaction and may also fail as gmem_vm_commit() does. Edits called from inside a
- * listener callback give -EBUSY. Common errors, not repeated below:
+ * Edits. Each returns 0, or a negative errno with nothing changed (G1), and gmem_vm_reason() then
+ * has the text. Outside a transaction an edit is its own transaction and may also fail as
+ * gmem_vm_commit() does. Edits called from inside a listener callback give -EBUSY. Common errors,
+ * not repeated below:
  *
  * -EINVAL      a NULL argument, or an argument out of its stated range
  * -ENOMEM      out of memory
@@ -46,11 +49,12 @@ enum gmem_kind {
 };
 
 /*
- * Whoever a region belongs to, normally a device. Copied at creation. ref is called when the library starts to be able
- * to reach the region on its own (a view shows it), unref when it no longer can: the owner must stay usable between the
- * two. Both may be NULL. They are called inside commits, and unref also from a thread of the library that frees old
- * views: neither may edit the vm or block. The creator's own reference on the region is not counted here, so an owner may
- * drop it (gmem_region_unref()) from its last unref.
+ * Whoever a region belongs to, normally a device. Copied at creation. ref is called when the
+ * library starts to be able to reach the region on its own (a view shows it), unref when it no
+ * longer can: the owner must stay usable between the two. Both may be NULL. They are called inside
+ * commits, and unref also from a thread of the library that frees old views: neither may edit the
+ * vm or block. The creator's own reference on the region is not counted here, so an owner may drop
+ * it (gmem_region_unref()) from its last unref.
  */
 struct gmem_owner {
     void *opaque;
@@ -60,39 +64,39 @@ struct gmem_owner {
 };
 
 /*
- * The callbacks of a device. Neither is called with a library lock held (G6), and both may edit the vm, their own
- * region included (G3). They run on the thread that makes the access, several at a time if several threads do.
+ * The callbacks of a device. Neither is called with a library lock held (G6), and both may edit the
+ * vm, their own region included (G3). They run on the thread that makes the access, several at a
+ * time if several threads do.
  *
- * read: put the value of the size (1, 2, 4 or 8) bytes at offset (in the region) into *ret_value. write: take value.
- * value is the number those bytes make in the device's own byte order. Return GMEM_OK or GMEM_RESULT_DEVICE bits;
- * *ret_value is 0 before the call.
+ * read: put the value of the size (1, 2, 4 or 8) bytes at offset (in the region) into *ret_value.
+ * write: take value. value is the number those bytes make in the device's own byte order. Return
+ * GMEM_OK or GMEM_RESULT_DEVICE bits; *ret_value is 0 before the call.
  */
 struct gmem_mmio_ops {
-    gmem_result (*read)(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                        uint64_t *ret_value);
-    gmem_result (*write)(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                         uint64_t value);
+    gmem_result (*read)(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value);
+    gmem_result (*write)(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value);
     enum gmem_endian endian;
 
     /*
-     * What the device being modelled takes from its bus. A wider access, or an unaligned one where unaligned is false, is
-     * cut by the bus into the largest aligned pieces that it takes; a piece narrower than min is GMEM_RESULT_REFUSED and
-     * reaches nobody. min and max are 1, 2, 4 or 8; 0 means 1 and 8. accepts, if given, is asked about each piece; false
-     * is GMEM_RESULT_REFUSED.
+     * What the device being modelled takes from its bus. A wider access, or an unaligned one where
+     * unaligned is false, is cut by the bus into the largest aligned pieces that it takes; a piece
+     * narrower than min is GMEM_RESULT_REFUSED and reaches nobody. min and max are 1, 2, 4 or 8; 0
+     * means 1 and 8. accepts, if given, is asked about each piece; false is GMEM_RESULT_REFUSED.
      */
     struct {
         uint8_t min;
         uint8_t max;
         bool unaligned;
-        bool (*accepts)(void *opaque, uint64_t offset, unsigned size, bool is_write,
-                        struct gmem_attrs attrs);
+        bool (*accepts)(void *opaque, uint64_t offset, unsigned size, bool is_write, struct gmem_attrs attrs);
     } valid;
 
     /*
-     * What these callbacks implement. An access that is valid but not implemented is put together from accesses that are: a
-     * wider one of several, low offset first; a narrower or unaligned one from the aligned accesses of min bytes (or the access's
-     * own width if larger) around it. For a write that does not cover all their bytes, these are read first and written back
-     * changed; if that read fails nothing is written and its result is the write's. min and max as above. The callbacks never see an unaligned offset unless unaligned is true.
+     * What these callbacks implement. An access that is valid but not implemented is put together
+     * from accesses that are: a wider one of several, low offset first; a narrower or unaligned one
+     * from the aligned accesses of min bytes (or the access's own width if larger) around it. For a
+     * write that does not cover all their bytes, these are read first and written back changed; if
+     * that read fails nothing is written and its result is the write's. min and max as above. The
+     * callbacks never see an unaligned offset unless unaligned is true.
      */
     struct {
         uint8_t min;
@@ -101,40 +105,36 @@ struct gmem_mmio_ops {
     } impl;
 };
 
-/* A name is at most this long, its terminating NUL not counted; longer gives -EINVAL. NULL is the empty name. */
+/*
+ * A name is at most this long, its terminating NUL not counted; longer gives -EINVAL. NULL is the
+ * empty name.
+ */
 #define GMEM_NAME_MAX 255u
 
 /*
- * Create a region that is placed nowhere. *ret_region is the caller's reference. owner may be NULL; name, owner and ops are
- * copied; opaque is the device's, handed to its callbacks. Sizes are 1 to 2^64 bytes. ram and romd regions have the size of
- * their block, on which they hold a reference.
+ * Create a region that is placed nowhere. *ret_region is the caller's reference. owner may be NULL;
+ * name, owner and ops are copied; opaque is the device's, handed to its callbacks. Sizes are 1 to
+ * 2^64 bytes. ram and romd regions have the size of their block, on which they hold a reference.
  *
  * -EINVAL     also: zero size, ops without the callback that the kind needs (mmio and romd need both) or with bad widths
  * -EOVERFLOW  alias: offset + size is past 2^64. (Past the end of the target is allowed: nothing is seen there.)
  */
-GMEM_API int gmem_region_create_container(gmem_vm *vm, const char *name, gmem_size size,
-                                          const struct gmem_owner *owner,
+GMEM_API int gmem_region_create_container(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                           gmem_region **ret_region) GMEM_MUST_CHECK;
-GMEM_API int gmem_region_create_ram(gmem_vm *vm, const char *name, gmem_ram *ram,
-                                    const struct gmem_owner *owner,
+GMEM_API int gmem_region_create_ram(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                                     gmem_region **ret_region) GMEM_MUST_CHECK;
-GMEM_API int gmem_region_create_rom(gmem_vm *vm, const char *name, gmem_ram *ram,
-                                    const struct gmem_owner *owner,
+GMEM_API int gmem_region_create_rom(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                                     gmem_region **ret_region) GMEM_MUST_CHECK;
-GMEM_API int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram,
-                                     const struct gmem_mmio_ops *ops, void *opaque,
-                                     const struct gmem_owner *owner,
+GMEM_API int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops,
+                                     void *opaque, const struct gmem_owner *owner,
                                      gmem_region **ret_region) GMEM_MUST_CHECK;
-GMEM_API int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size,
-                                     const struct gmem_mmio_ops *ops, void *opaque,
-                                     const struct gmem_owner *owner,
+GMEM_API int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_mmio_ops *ops,
+                                     void *opaque, const struct gmem_owner *owner,
                                      gmem_region **ret_region) GMEM_MUST_CHECK;
-GMEM_API int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region *target,
-                                      uint64_t offset, gmem_size size,
-                                      const struct gmem_owner *owner,
+GMEM_API int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region *target, uint64_t offset,
+                                      gmem_size size, const struct gmem_owner *owner,
                                       gmem_region **ret_region) GMEM_MUST_CHECK;
-GMEM_API int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size,
-                                         const struct gmem_owner *owner,
+GMEM_API int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                          gmem_region **ret_region) GMEM_MUST_CHECK;
 
 /* Take another reference; returns region. unref gives one up; NULL is allowed. Any thread, never waits. */
@@ -145,7 +145,7 @@ GMEM_API void gmem_region_unref(gmem_region *region);
  * Place child in container at offset, with priority 0 or the one given.
  *
  * -EBUSY      child is in a container already
- * -ELOOP      child contains container, or would show itself: through an alias, a part of it would be seen in itself
+ * -ELOOP      child contains container, or an alias would be seen through its own window
  * -EOVERFLOW  offset + the child's size is past 2^64
  */
 GMEM_API int gmem_region_add(gmem_region *container, uint64_t offset, gmem_region *child) GMEM_MUST_CHECK;
@@ -163,11 +163,12 @@ GMEM_API int gmem_region_remove(gmem_region *container, gmem_region *child) GMEM
 GMEM_API int gmem_region_set_enabled(gmem_region *region, bool enabled) GMEM_MUST_CHECK;
 
 /*
- * Move a placed region within its container; among siblings of equal priority it then counts as placed last. A region that
- * is placed nowhere can be moved too: a space of which it is the root shows it there.
+ * Move a placed region within its container; among siblings of equal priority it then counts as
+ * placed last. A region that is placed nowhere can be moved too: a space of which it is the root
+ * shows it there.
  *
  * -EOVERFLOW  offset + size is past 2^64
- * -ELOOP      there it would show itself
+ * -ELOOP      there, an alias would be seen through its own window
  */
 GMEM_API int gmem_region_move(gmem_region *region, uint64_t offset) GMEM_MUST_CHECK;
 
@@ -177,7 +178,7 @@ GMEM_API int gmem_region_move(gmem_region *region, uint64_t offset) GMEM_MUST_CH
  * -EINVAL     zero size
  * -EOVERFLOW  the end is past 2^64 in the container or (alias) in the target
  * -ERANGE     larger than its RAM block
- * -ELOOP      that large it would show itself
+ * -ELOOP      that large, an alias would be seen through its own window
  */
 GMEM_API int gmem_region_resize(gmem_region *region, gmem_size size) GMEM_MUST_CHECK;
 
@@ -189,15 +190,18 @@ GMEM_API int gmem_region_resize(gmem_region *region, gmem_size size) GMEM_MUST_C
 GMEM_API int gmem_region_set_priority(gmem_region *region, int32_t priority) GMEM_MUST_CHECK;
 
 /*
- * Aim an alias at offset in target, its size unchanged. The target may be what the alias is in, as long as its window does not
- * reach the alias itself.
+ * Aim an alias at offset in target, its size unchanged. The target may be what the alias is in, as
+ * long as its window does not reach the alias itself.
  *
- * -ELOOP      the window would show the alias
+ * -ELOOP      an alias, this or another, would be seen through its own window
  * -EOVERFLOW  offset + size is past 2^64
  */
 GMEM_API int gmem_region_set_alias(gmem_region *alias, gmem_region *target, uint64_t offset) GMEM_MUST_CHECK;
 
-/* No writes reach what is seen through it: they are ignored, with GMEM_OK. Any kind but rom, which always is readonly. */
+/*
+ * No writes reach what is seen through it: they are ignored, with GMEM_OK. Any kind but rom, which
+ * always is readonly.
+ */
 GMEM_API int gmem_region_set_readonly(gmem_region *region, bool readonly) GMEM_MUST_CHECK;
 
 /* What is seen through it outlives power (it is only passed on and printed, never acted on). Any kind. */
@@ -217,17 +221,17 @@ GMEM_API int gmem_region_set_romd(gmem_region *region, bool direct) GMEM_MUST_CH
 GMEM_API int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted) GMEM_MUST_CHECK;
 
 /*
- * Ask listeners to bring the dirty log of every visible piece of region up to date (log_sync), or to clear it in
- * [first, last] of the region (log_clear). Not edits: nothing is rendered or undone; the first refusal is returned,
- * after all have been asked.
+ * Ask listeners to bring the dirty log of every visible piece of region up to date (log_sync), or
+ * to clear it in [first, last] of the region (log_clear). Not edits: nothing is rendered or undone;
+ * the first refusal is returned, after all have been asked.
  */
 GMEM_API int gmem_region_log_sync(gmem_region *region) GMEM_MUST_CHECK;
 GMEM_API int gmem_region_log_clear(gmem_region *region, uint64_t first, uint64_t last) GMEM_MUST_CHECK;
 
 /*
- * An eventfd to be signalled by a write of size bytes (1, 2, 4, 8, or 0 for any) at offset, of the value data if match
- * is true. Wherever all its bytes are visible, listeners hear eventfd_add. The descriptor stays the caller's and
- * must stay open until the eventfd is deleted.
+ * An eventfd to be signalled by a write of size bytes (1, 2, 4, 8, or 0 for any) at offset, of the
+ * value data if match is true. Wherever all its bytes are visible, listeners hear eventfd_add. The
+ * descriptor stays the caller's and must stay open until the eventfd is deleted.
  *
  * -EEXIST  add: an equal one is there (same offset, size, match and data)
  * -ENOENT  del: no such eventfd
@@ -244,8 +248,9 @@ GMEM_API int gmem_region_add_eventfd(gmem_region *region, const struct gmem_even
 GMEM_API int gmem_region_del_eventfd(gmem_region *region, const struct gmem_eventfd *eventfd) GMEM_MUST_CHECK;
 
 /*
- * Writes to [first, last] of an mmio region may be delayed and delivered together. Listeners hear coalesced_add for every
- * visible piece. Adding the same interval again changes nothing; clear removes all of the region's intervals.
+ * Writes to [first, last] of an mmio region may be delayed and delivered together. Listeners hear
+ * coalesced_add for every visible piece. Adding the same interval again changes nothing; clear
+ * removes all of the region's intervals.
  *
  * -ERANGE  the interval is not inside the region
  */
@@ -253,8 +258,9 @@ GMEM_API int gmem_region_add_coalesced(gmem_region *region, uint64_t first, uint
 GMEM_API int gmem_region_clear_coalesced(gmem_region *region) GMEM_MUST_CHECK;
 
 /*
- * What a region is. Immutable: vm, kind, name, label, ram, opaque; any thread. The others are what the latest edit made
- * of them; they are of one moment only inside a transaction. Borrowed pointers live as long as the region does.
+ * What a region is. Immutable: vm, kind, name, label, ram, opaque; any thread. The others are what
+ * the latest edit made of them; they are of one moment only inside a transaction. Borrowed pointers
+ * live as long as the region does.
  */
 GMEM_API gmem_vm *gmem_region_vm(const gmem_region *region);
 GMEM_API enum gmem_kind gmem_region_kind(const gmem_region *region);

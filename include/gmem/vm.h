@@ -5,10 +5,11 @@
  * Any number of vms live in one process and share nothing. A vm owns its regions, RAM blocks, spaces and
  * listeners.
  *
- * Threads. Every call may come from any thread. Edits (everything that changes topology, spaces or listeners) are
- * serialised by the vm's writer turn: gmem_vm_begin() waits for it, the outermost gmem_vm_commit() or gmem_vm_abort()
- * of the same thread gives it up; an edit outside a transaction takes the turn for itself. Accesses of the guest
- * (access.h, gmem_space_lookup(), gmem_space_view()) never take it and never wait (G2).
+ * Threads. Every call may come from any thread. Edits (everything that changes topology, spaces or
+ * listeners) are serialised by the vm's writer turn: gmem_vm_begin() waits for it, the outermost
+ * gmem_vm_commit() or gmem_vm_abort() of the same thread gives it up; an edit outside a transaction
+ * takes the turn for itself. Accesses of the guest (access.h, gmem_space_lookup(),
+ * gmem_space_view()) never take it and never wait (G2).
  */
 #ifndef GMEM_VM_H
 #define GMEM_VM_H
@@ -27,8 +28,8 @@ enum gmem_log_level {
 };
 
 /*
- * Receives one line of diagnostics, without a newline; text is valid only during the call. Called from any thread, also
- * inside a commit: it may read guest memory but not edit the vm.
+ * Receives one line of diagnostics, without a newline; text is valid only during the call. Called
+ * from any thread, also inside a commit: it may read guest memory but not edit the vm.
  */
 typedef void gmem_log_fn(void *opaque, enum gmem_log_level level, const char *text);
 
@@ -50,16 +51,18 @@ struct gmem_vm_options {
 GMEM_API int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm) GMEM_MUST_CHECK;
 
 /*
- * End a vm: listeners are unregistered (they hear the removals), spaces, regions and RAM blocks are freed whatever
- * references on them are still held, owners get their last unref. Views and lookups must have been given back. Nothing of the vm
- * may be used during or after the call, by any thread. Waits for readers and for deferred frees; so it must not be called from a callback of the
+ * End a vm: listeners are unregistered (they hear the removals), spaces, regions and RAM blocks are
+ * freed whatever references on them are still held, owners get their last unref. Views and lookups
+ * must have been given back. Nothing of the vm may be used during or after the call, by any thread.
+ * Waits for readers and for deferred frees; so it must not be called from a callback of the
  * library. NULL is allowed.
  */
 GMEM_API void gmem_vm_destroy(gmem_vm *vm);
 
 /*
- * Open a transaction, or nest into the one that this thread has open. Waits while another thread has one. Edits made
- * inside are seen by later edits at once, by guests and listeners at the outermost commit.
+ * Open a transaction, or nest into the one that this thread has open. Waits while another thread
+ * has one. Edits made inside are seen by later edits at once, by guests and listeners at the
+ * outermost commit.
  *
  * -EBUSY   called from inside a listener callback (which runs inside a commit)
  * -ENOMEM  out of memory
@@ -67,9 +70,10 @@ GMEM_API void gmem_vm_destroy(gmem_vm *vm);
 GMEM_API int gmem_vm_begin(gmem_vm *vm) GMEM_MUST_CHECK;
 
 /*
- * Close the innermost transaction of this thread. The outermost one renders what changed, tells the listeners and then
- * publishes the new views (G4, G5). Fails as a whole (G1): on error every edit since the outermost begin is undone,
- * listeners are back where they were, nothing was published, and the transaction is over.
+ * Close the innermost transaction of this thread. The outermost one renders what changed, tells the
+ * listeners and then publishes the new views (G4, G5). Fails as a whole (G1): on error every edit
+ * since the outermost begin is undone, listeners are back where they were, nothing was published,
+ * and the transaction is over.
  *
  * -EINVAL  this thread has no transaction open
  * -ENOMEM  out of memory
@@ -79,8 +83,8 @@ GMEM_API int gmem_vm_begin(gmem_vm *vm) GMEM_MUST_CHECK;
 GMEM_API int gmem_vm_commit(gmem_vm *vm) GMEM_MUST_CHECK;
 
 /*
- * Close the innermost transaction of this thread and undo the edits made since its begin, nested ones included. Nothing
- * is told to anybody. Without an open transaction it does nothing.
+ * Close the innermost transaction of this thread and undo the edits made since its begin, nested
+ * ones included. Nothing is told to anybody. Without an open transaction it does nothing.
  */
 GMEM_API void gmem_vm_abort(gmem_vm *vm);
 
@@ -90,23 +94,26 @@ GMEM_API void gmem_vm_abort(gmem_vm *vm);
 #define GMEM_PLACEMENTS_MAX (1u << 26)
 
 /*
- * Copy the text that says why the vm's latest refused edit or commit was refused, by whichever thread, into buf (size
- * bytes, NUL-terminated, cut if need be). Empty when nothing was refused yet. Returns the negative errno value refused with, or 0.
- * buf may be NULL when size is 0.
+ * Copy the text that says why the vm's latest refused edit or commit was refused, by whichever
+ * thread, into buf (size bytes, NUL-terminated, cut if need be). Empty when nothing was refused
+ * yet. Returns the negative errno value refused with, or 0. buf may be NULL when size is 0.
  */
 GMEM_API int gmem_vm_reason(gmem_vm *vm, char *buf, size_t size);
 
 /* Counters of a vm, for tests, benches and curiosity. All count from its creation. */
 struct gmem_vm_stats {
-    uint64_t commits;          /* outermost commits that had something to render */
-    uint64_t commits_refused;  /* of these, undone */
-    uint64_t views_rendered;   /* views rendered, also those found equal to the old one */
-    uint64_t views_published;  /* views that replaced another */
-    uint64_t listener_calls;   /* callbacks called, undo included */
-    uint64_t regions;          /* regions alive now */
+    uint64_t commits;         /* outermost commits that had something to render */
+    uint64_t commits_refused; /* of these, undone */
+    uint64_t views_rendered;  /* views rendered, also those found equal to the old one */
+    uint64_t views_published; /* views that replaced another */
+    uint64_t listener_calls;  /* callbacks called, undo included */
+    uint64_t regions;         /* regions alive now */
 };
 
-/* Read the counters into *ret_stats. Any thread; the figures are of one moment only while no other thread edits. */
+/*
+ * Read the counters into *ret_stats. Any thread; the figures are of one moment only while no other
+ * thread edits.
+ */
 GMEM_API void gmem_vm_stats(gmem_vm *vm, struct gmem_vm_stats *ret_stats);
 
 #ifdef __cplusplus

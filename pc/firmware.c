@@ -56,7 +56,7 @@ static int load(int fd, const char *path, size_t unit, size_t max, void **ret_da
 
     if (err)
         return err;
-    data = malloc(len);
+    data = malloc(len); /* NOLINT(clang-analyzer-optin.portability.UnixAPI): check() refuses an empty file */
     if (!data)
         return pc_fail(error, -ENOMEM, "no memory for firmware %s of %zu bytes", path, len);
     err = read_all(fd, path, data, len, error);

@@ -167,7 +167,9 @@ static bool close_output(struct output *output)
 /* The machine never ran: leave nothing behind. */
 static void drop_output(struct output *output)
 {
-    if (output->file && output->path)
+    if (!output->path)
+        return;
+    if (output->file)
         fclose(output->file);
     if (output->created)
         unlink(output->path);

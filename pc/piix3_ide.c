@@ -122,7 +122,7 @@ static int add_bus_master(struct piix3_ide *chip)
     if (err)
         return err;
     for (unsigned i = 0; i < CHANNELS && !err; i++) {
-        uint64_t base = i * BM_STRIDE;
+        uint64_t base = (uint64_t)i * BM_STRIDE;
 
         err = pc_place_mmio(container, base, 0, "piix-bmdma", 4, &command_ops, &chip->channels[i], NULL);
         if (!err)

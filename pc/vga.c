@@ -167,8 +167,8 @@ static int add_registers_bar(struct vga *vga)
         err =
             pc_place_mmio(mmio, MMIO_PORTS, 0, "vga ioports remapped", 0x20, &port_ops, ports_at(vga, 0, 0x3c0), NULL);
     if (!err)
-        err = pc_place_mmio(mmio, MMIO_DISPI, 0, "bochs dispi interface", 2 * (VGA_DISPI_COUNT + 1), &dispi_mmio_ops,
-                            vga, NULL);
+        err = pc_place_mmio(mmio, MMIO_DISPI, 0, "bochs dispi interface", 2 * (uint64_t)(VGA_DISPI_COUNT + 1),
+                            &dispi_mmio_ops, vga, NULL);
     if (!err)
         err = pc_place_mmio(mmio, MMIO_EXTENDED, 0, "qemu extended regs", EXTENDED_SIZE, &extended_ops, vga, NULL);
     if (err) {

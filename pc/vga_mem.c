@@ -62,7 +62,7 @@ static bool map_window(const struct vga *vga, uint32_t *at)
 
 static uint32_t load_planes(const struct vga *vga, uint32_t n)
 {
-    return pci_get32(vga->vram + 4 * (n % PLANE_BYTES));
+    return pci_get32(vga->vram + 4 * (size_t)(n % PLANE_BYTES));
 }
 
 static uint8_t compare(const struct vga *vga, uint32_t planes)
@@ -141,7 +141,7 @@ static uint32_t graphics(const struct vga *vga, uint8_t byte)
 
 static void store_planes(struct vga *vga, uint32_t n, uint32_t value, unsigned planes)
 {
-    uint8_t *bytes = vga->vram + 4 * (n % PLANE_BYTES);
+    uint8_t *bytes = vga->vram + 4 * (size_t)(n % PLANE_BYTES);
     uint32_t mask = spread(planes);
 
     pci_set32(bytes, (pci_get32(bytes) & ~mask) | (value & mask));

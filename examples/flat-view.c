@@ -33,6 +33,6 @@ int main(void)
     ranges = gmem_view_count(view);
     gmem_view_foreach(view, show, NULL);
     gmem_view_unref(view);
-    gmem_vm_destroy(vm); /* frees everything that belongs to it */
+    gmem_vm_destroy(vm);        /* frees everything that belongs to it */
     return ranges == 3 ? 0 : 1; /* RAM, ROM, the rest of the RAM */
 }

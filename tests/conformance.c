@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conformance DIR...: builds each recorded machine (DIR/model.tsv) through the public API and compares every view with the one
- * recorded (DIR/views.tsv): its ranges, with region, offset, shown type and nonvolatile; the name of the region it was
- * rendered from; and which spaces share it. Prints how many are exact and the first difference.
+ * conformance DIR...: builds each recorded machine (DIR/model.tsv) through the public API and
+ * compares every view with the one recorded (DIR/views.tsv): its ranges, with region, offset, shown
+ * type and nonvolatile; the name of the region it was rendered from; and which spaces share it.
+ * Prints how many are exact and the first difference.
  *
  * Exit: 0 all exact, 1 differences, 2 bad input. One thread.
  */
@@ -146,7 +147,8 @@ static int compare_range(void *opaque, const struct gmem_section *section)
     return 1;
 }
 
-static bool same_view(struct comparison *comparison, const struct model_view *view, const struct shown *shown, bool quiet)
+static bool same_view(struct comparison *comparison, const struct model_view *view, const struct shown *shown,
+                      bool quiet)
 {
     struct walk walk = {comparison, view, quiet, 0};
 

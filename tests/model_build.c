@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Builds the machine of a struct model through the public API. All placing happens in one transaction, so that every view is
- * rendered once. The library's answer to each call is checked; what it refuses is reported with the line of the model.
- * One thread.
+ * Builds the machine of a struct model through the public API. All placing happens in one
+ * transaction, so that every view is rendered once. The library's answer to each call is checked;
+ * what it refuses is reported with the line of the model. One thread.
  */
 #include "model_tsv.h"
 
@@ -35,8 +35,8 @@ static bool refused(const struct machine *machine, const struct model *model, un
 
     if (machine->vm)
         gmem_vm_reason(machine->vm, reason, sizeof(reason));
-    snprintf(error->text, sizeof(error->text), "%s:%u: %s: %s (%s)", model->regions_path, line, what, gmem_strerror(err),
-             reason);
+    snprintf(error->text, sizeof(error->text), "%s:%u: %s: %s (%s)", model->regions_path, line, what,
+             gmem_strerror(err), reason);
     return false;
 }
 
@@ -53,7 +53,10 @@ static gmem_size cut(uint64_t first, gmem_size size)
     return size;
 }
 
-/* Reserved addresses instead of memory: a machine may have more RAM than the host. machine_destroy() gives them back. */
+/*
+ * Reserved addresses instead of memory: a machine may have more RAM than the host.
+ * machine_destroy() gives them back.
+ */
 static int create_ram(gmem_vm *vm, const struct model_region *region, gmem_ram **ret_ram)
 {
     struct gmem_ram_options options = {.struct_size = sizeof(options), .backing = GMEM_RAM_CALLER};
@@ -106,8 +109,8 @@ static int create_region(struct machine *machine, const struct model_region *reg
     case GMEM_KIND_MMIO:
         return gmem_region_create_mmio(machine->vm, region->name, size, &device, NULL, &owner, ret);
     case GMEM_KIND_ALIAS: /* a target shows nothing past its end, so that cutting there changes nothing */
-        return gmem_region_create_alias(machine->vm, region->name, machine->regions[region->alias], region->alias_offset,
-                                        cut(region->alias_offset, size), &owner, ret);
+        return gmem_region_create_alias(machine->vm, region->name, machine->regions[region->alias],
+                                        region->alias_offset, cut(region->alias_offset, size), &owner, ret);
     case GMEM_KIND_RAM:
     case GMEM_KIND_ROM:
     case GMEM_KIND_ROMD:
@@ -181,7 +184,9 @@ struct placement {
     gmem_region *made;
 };
 
-/* By falling rank: gmem lets the later one win among equals, the recording the one of lower rank. */
+/*
+ * By falling rank: gmem lets the later one win among equals, the recording the one of lower rank.
+ */
 static int compare_placements(const void *left, const void *right)
 {
     const struct model_region *a = ((const struct placement *)left)->region;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads model.tsv and views.tsv. Owns the tables of a struct model; every line is checked on its own when read, references
- * between lines when all are there. No gmem objects are involved. One thread.
+ * Reads model.tsv and views.tsv. Owns the tables of a struct model; every line is checked on its
+ * own when read, references between lines when all are there. No gmem objects are involved. One
+ * thread.
  */
 #include "model_tsv.h"
 
@@ -104,7 +105,7 @@ static bool priority(struct reader *reader, const char *text, int32_t *ret)
         return false;
     if (value > (uint64_t)INT32_MAX + negative)
         return fail(reader, "priority '%s' does not fit 32 bits", text);
-    *ret = negative ? (int32_t)-(int64_t)value : (int32_t)value;
+    *ret = negative ? (int32_t) - (int64_t)value : (int32_t)value;
     return true;
 }
 
@@ -129,9 +130,9 @@ static bool kind(struct reader *reader, const char *text, enum gmem_kind *ret)
         const char *text;
         enum gmem_kind kind;
     } kinds[] = {
-        {"container", GMEM_KIND_CONTAINER}, {"io", GMEM_KIND_MMIO},    {"mmio", GMEM_KIND_MMIO},
-        {"iommu", GMEM_KIND_MMIO},          {"ram", GMEM_KIND_RAM},    {"ramd", GMEM_KIND_RAM},
-        {"ram-device", GMEM_KIND_RAM},      {"rom", GMEM_KIND_ROM},    {"romd", GMEM_KIND_ROMD},
+        {"container", GMEM_KIND_CONTAINER}, {"io", GMEM_KIND_MMIO},           {"mmio", GMEM_KIND_MMIO},
+        {"iommu", GMEM_KIND_MMIO},          {"ram", GMEM_KIND_RAM},           {"ramd", GMEM_KIND_RAM},
+        {"ram-device", GMEM_KIND_RAM},      {"rom", GMEM_KIND_ROM},           {"romd", GMEM_KIND_ROMD},
         {"alias", GMEM_KIND_ALIAS},         {"reserved", GMEM_KIND_RESERVED},
     };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Recorded machines: the files model.tsv and views.tsv (their columns: tests/data/README.md) read into memory, and the
- * machine they describe built through the public API.
+ * Recorded machines: the files model.tsv and views.tsv (their columns: tests/data/README.md) read
+ * into memory, and the machine they describe built through the public API.
  */
 #ifndef MODEL_TSV_H
 #define MODEL_TSV_H
@@ -52,8 +52,8 @@ struct model_range {
 struct model_view {
     unsigned line;
     uint64_t number;
-    char *root;         /* name of the region it was rendered from, or "(none)" */
-    char **spaces;      /* names of those that share it, sorted */
+    char *root;    /* name of the region it was rendered from, or "(none)" */
+    char **spaces; /* names of those that share it, sorted */
     size_t n_spaces;
     size_t first_range; /* of the model's ranges */
     size_t n_ranges;
@@ -72,14 +72,18 @@ struct model {
     size_t n_ranges;
 };
 
-/* Reads DIR/model.tsv and DIR/views.tsv. False: *error says what is wrong where, and there is nothing to free. */
+/*
+ * Reads DIR/model.tsv and DIR/views.tsv. False: *error says what is wrong where, and there is
+ * nothing to free.
+ */
 bool model_load(const char *dir, struct model *model, struct model_error *error);
 void model_free(struct model *model);
 
 /*
- * The machine of a model. regions[i] is the model's region i, except that what gmem refuses is put differently
- * without changing what is seen: a size of 0 is 1 byte, disabled; a placement that reaches past 2^64 places a cut alias.
- * RAM is reserved address space that can't be touched: only its size and place matter.
+ * The machine of a model. regions[i] is the model's region i, except that what gmem refuses is put
+ * differently without changing what is seen: a size of 0 is 1 byte, disabled; a placement that
+ * reaches past 2^64 places a cut alias. RAM is reserved address space that can't be touched: only
+ * its size and place matter.
  */
 struct machine {
     gmem_vm *vm;

@@ -349,6 +349,8 @@ int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, stru
     cpus->pause = (struct gmem_listener){.struct_size = sizeof(cpus->pause),
                                          .name = "processors",
                                          .opaque = cpus,
+                                         /* Its commit comes last: slots are set in other listeners' commits. */
+                                         .priority = INT32_MAX,
                                          .begin = pause_begin,
                                          .region_del = pause_range,
                                          .region_add = pause_range,

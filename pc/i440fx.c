@@ -111,8 +111,7 @@ static void update_or_log(struct i440fx *chip)
     int err = update(chip);
 
     if (err)
-        pc_log(pci_bus_hooks(chip->pci.bus), "i440FX: the memory map could not follow PAM and SMRAM: %s",
-               gmem_strerror(err));
+        pci_log(chip->pci.bus, "i440FX: the memory map could not follow PAM and SMRAM: %s", gmem_strerror(err));
 }
 
 static void config_written(struct pci_device *dev, unsigned offset, unsigned size)

@@ -65,6 +65,15 @@ static void complain(const char *text)
     fprintf(stderr, "gmem-pc: %s\n", text);
 }
 
+/* False: not all of standard output could be written. */
+static bool flushed(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    complain("standard output can't be written");
+    return false;
+}
+
 /* The first outcome counts. */
 static void set_outcome(struct run *run, enum outcome outcome)
 {
@@ -149,6 +158,14 @@ static int open_output(struct output *output, const char *path, const char *what
     return 0;
 }
 
+static int empty_output(struct output *output, struct pc_error *error)
+{
+    /* EINVAL: not a file that has a length, such as a pipe. */
+    if (output->path && ftruncate(fileno(output->file), 0) < 0 && errno != EINVAL)
+        return pc_fail(error, -errno, "%s can't be emptied: %s", output->path, strerror(errno));
+    return 0;
+}
+
 /* False: not everything was written. */
 static bool close_output(struct output *output)
 {
@@ -187,15 +204,14 @@ static int open_outputs(struct run *run, struct pc_error *error)
     if (err)
         return err;
     /* Emptied only now that all of them can be written. */
-    for (struct output *output = &run->trace; output; output = output == &run->trace ? &run->map
-                                                               : output == &run->map ? &run->serial
-                                                                                     : NULL) {
-        if (output->path && ftruncate(fileno(output->file), 0) < 0 && errno != EINVAL)
-            return pc_fail(error, -errno, "%s can't be emptied: %s", output->path, strerror(errno));
-    }
+    err = empty_output(&run->trace, error);
+    if (!err)
+        err = empty_output(&run->map, error);
+    if (!err)
+        err = empty_output(&run->serial, error);
     if (!run->trace.file)
         run->trace.file = stderr;
-    return 0;
+    return err;
 }
 
 static int create_machine(struct run *run, struct machine **ret, struct pc_error *error)
@@ -356,11 +372,7 @@ static int boot(struct run *run)
     status = conclude(run);
     if (!close_output(&run->trace) || !close_output(&run->map) || !close_output(&run->serial))
         status = EXIT_GUEST;
-    if (fflush(stdout) || ferror(stdout)) {
-        complain("standard output can't be written");
-        status = EXIT_GUEST;
-    }
-    return status;
+    return flushed() ? status : EXIT_GUEST;
 }
 
 int main(int argc, char **argv)
@@ -375,11 +387,11 @@ int main(int argc, char **argv)
     }
     if (run.options.help) {
         options_help(stdout);
-        return EXIT_SUCCESS;
+        return flushed() ? EXIT_SUCCESS : EXIT_USAGE;
     }
     if (run.options.version) {
         printf("gmem-pc %s\n", gmem_version());
-        return EXIT_SUCCESS;
+        return flushed() ? EXIT_SUCCESS : EXIT_USAGE;
     }
     status = boot(&run);
     if (run.wake >= 0)

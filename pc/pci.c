@@ -11,6 +11,7 @@
 #include "pci_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,20 @@ void pci_bus_set_intx(struct pci_bus *bus, const struct pci_intx *intx)
 const struct pc_hooks *pci_bus_hooks(const struct pci_bus *bus)
 {
     return bus->hooks;
+}
+
+void pci_log(struct pci_bus *bus, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    if (bus->logged == PCI_LOG_MAX)
+        return;
+    bus->logged++;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    pc_log(bus->hooks, "%s%s", text, bus->logged == PCI_LOG_MAX ? " (no more of this is reported)" : "");
 }
 
 gmem_vm *pci_bus_vm(const struct pci_bus *bus)
@@ -193,8 +208,8 @@ static void update_master(struct pci_device *dev)
         return;
     err = gmem_region_set_enabled(dev->master_alias, on);
     if (err)
-        pc_log(dev->bus->hooks, "%s: bus mastering could not be switched %s: %s", dev->name, on ? "on" : "off",
-               gmem_strerror(err));
+        pci_log(dev->bus, "%s: bus mastering could not be switched %s: %s", dev->name, on ? "on" : "off",
+                gmem_strerror(err));
 }
 
 static void trace_write(const struct pci_device *dev, unsigned offset, uint32_t value)

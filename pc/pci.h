@@ -91,6 +91,12 @@ int pci_bus_create(gmem_vm *vm, gmem_region *memory, gmem_region *io, gmem_regio
 void pci_bus_destroy(struct pci_bus *bus);
 void pci_bus_set_intx(struct pci_bus *bus, const struct pci_intx *intx);
 const struct pc_hooks *pci_bus_hooks(const struct pci_bus *bus);
+/*
+ * A line about something that the guest did. Only the first PCI_LOG_MAX are passed on, so that it can't fill the log; the last
+ * one says so.
+ */
+#define PCI_LOG_MAX 32u
+void pci_log(struct pci_bus *bus, const char *format, ...) __attribute__((format(printf, 2, 3)));
 gmem_vm *pci_bus_vm(const struct pci_bus *bus);
 gmem_region *pci_bus_io(const struct pci_bus *bus);
 gmem_region *pci_bus_memory(const struct pci_bus *bus);

@@ -9,7 +9,6 @@
  *    unprogrammed register and one that is being sized hold.
  *  - A mapping that a listener refuses (the kernel takes no memory slot there) leaves the BAR unmapped, with a log line.
  *    The register keeps what the guest wrote; the next write to it, or another address, tries again.
- *  - What a guest can make the log grow by is bounded: only the first REFUSALS_LOGGED are reported.
  *
  * Runs under the machine's device lock, or before the processors run.
  */
@@ -19,7 +18,6 @@
 #include <string.h>
 
 #define BAR_PRIORITY 1
-#define REFUSALS_LOGGED 32u
 #define ROM_ENABLE 0x1u
 
 static unsigned register_of(unsigned bar)
@@ -87,13 +85,9 @@ static void log_refusal(struct pci_device *dev, unsigned n, const char *what, ui
     struct pci_bus *bus = dev->bus;
     char reason[256];
 
-    if (bus->refusals++ >= REFUSALS_LOGGED)
-        return;
     gmem_vm_reason(bus->vm, reason, sizeof(reason));
-    pc_log(bus->hooks, "%s: BAR %u can't be %s 0x%llx (0x%llx bytes): %s%s%s%s", dev->name, n, what,
-           (unsigned long long)address, (unsigned long long)dev->bars[n].size, gmem_strerror(err),
-           reason[0] ? " - " : "", reason,
-           bus->refusals == REFUSALS_LOGGED ? " (further refusals are not reported)" : "");
+    pci_log(bus, "%s: BAR %u can't be %s 0x%llx (0x%llx bytes): %s", dev->name, n, what, (unsigned long long)address,
+            (unsigned long long)dev->bars[n].size, reason[0] ? reason : gmem_strerror(err));
 }
 
 static void update(struct pci_device *dev, unsigned n)

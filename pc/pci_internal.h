@@ -13,7 +13,7 @@ struct pci_bus {
     const struct pc_hooks *hooks;
     struct pci_device *devices[256];
     struct pci_intx intx;
-    unsigned refusals; /* mappings refused so far; only the first few are logged */
+    unsigned logged; /* lines so far, up to PCI_LOG_MAX */
 
     uint32_t confadd;
     /* A doubleword access to CONFADD in the making: the bytes seen so far (0: none). */

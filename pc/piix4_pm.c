@@ -167,8 +167,7 @@ static gmem_result control_write(void *opaque, uint64_t offset, unsigned size, s
     if (!(written & PMCNTRL_SUS_EN))
         return GMEM_OK;
     if (written & PMCNTRL_SUS_TYP)
-        pc_log(pci_bus_hooks(chip->pci.bus), "PIIX4_PM: this machine can't sleep (SUS_TYP %u)",
-               (written & PMCNTRL_SUS_TYP) >> 10);
+        pci_log(chip->pci.bus, "PIIX4_PM: this machine can't sleep (SUS_TYP %u)", (written & PMCNTRL_SUS_TYP) >> 10);
     else
         pc_event(pci_bus_hooks(chip->pci.bus), PC_EVENT_POWEROFF, "the guest switched the machine off");
     return GMEM_OK;
@@ -255,7 +254,7 @@ static void map_or_log(struct piix4_pm *chip)
             gmem_vm_abort(vm);
     }
     if (err)
-        pc_log(pci_bus_hooks(chip->pci.bus), "PIIX4_PM: its registers could not be mapped: %s", gmem_strerror(err));
+        pci_log(chip->pci.bus, "PIIX4_PM: its registers could not be mapped: %s", gmem_strerror(err));
 }
 
 static void config_written(struct pci_device *dev, unsigned offset, unsigned size)

@@ -8,7 +8,7 @@
 
 struct gmem_ram {
     gmem_vm *vm;
-    unsigned long refs; /* atomic */
+    unsigned long refs;     /* atomic */
     struct gmem__link link; /* in vm->rams, under vm->mutex */
     uint8_t *host;
     uint64_t size;   /* as asked for */

@@ -429,8 +429,12 @@ static int edit_eventfds(gmem_region *region, size_t at, const struct gmem_event
     if (old)
         memcpy(now->items, old->items, at * sizeof(now->items[0]));
     now->count = at;
-    if (add)
-        now->items[now->count++] = *add;
+    if (add) {
+        now->items[now->count] = *add;
+        if (!add->match) /* says nothing then, and must not make a difference */
+            now->items[now->count].data = 0;
+        now->count++;
+    }
     if (old && tail < count)
         memcpy(now->items + now->count, old->items + tail, (count - tail) * sizeof(now->items[0]));
     now->count += count - tail;

@@ -414,16 +414,43 @@ static struct model_op edit(struct model_plan *plan, const struct naive *naive)
                                .x = offset(plan),
                                .y = 1};
         op.b = op.b ? 1 << pick(plan, 4) : 0;
+        if (!once_in(plan, 3)) /* likely to be in the region, and to be an old one */
+            op.x = model_pick(&plan->random, 3);
         break;
     case 30:
         op = (struct model_op){.kind = OP_COALESCED, .a = region_where(plan, naive, is_mmio), .x = offset(plan)};
-        op.y = op.x + last(plan);
+        if (once_in(plan, 2))
+            op.x = model_pick(&plan->random, 3);
+        op.y = op.x + (once_in(plan, 2) ? model_pick(&plan->random, 3) : last(plan));
         break;
     default:
         op = (struct model_op){.kind = once_in(plan, 2) ? OP_COALESCED_CLEAR : OP_RELEASE, .a = region(plan)};
         break;
     }
     return op;
+}
+
+/* One eventfd or interval of a region exchanged for another at once: all that a commit changes. */
+static struct model_op exchange(struct model_plan *plan, const struct naive *naive)
+{
+    int at = region_where(plan, naive, is_mmio);
+    const struct naive_region *region = &naive->region[at];
+    struct model_op gone = {.kind = OP_COALESCED_CLEAR, .a = at};
+    struct model_op new = {.kind = OP_COALESCED, .a = at};
+
+    new.x = model_pick(&plan->random, 3);
+    new.y = new.x + model_pick(&plan->random, 3);
+    if (region->exists && region->n_eventfds) {
+        const struct gmem_eventfd *eventfd = &region->eventfds[pick(plan, region->n_eventfds)];
+
+        gone = (struct model_op){OP_EVENTFD_DEL, at, eventfd->size, eventfd->match, eventfd->offset, eventfd->data};
+        new = (struct model_op){OP_EVENTFD_ADD, at, 1 << pick(plan, 4), pick(plan, 2), eventfd->offset, 2};
+    }
+    plan->queue[0] = (struct model_op){.kind = OP_COMMIT};
+    plan->queue[1] = new;
+    plan->queue[2] = gone;
+    plan->queued = 3;
+    return (struct model_op){.kind = OP_BEGIN};
 }
 
 static struct model_op make_space(struct model_plan *plan, int slot)
@@ -502,6 +529,10 @@ bool model_plan_next(struct model_plan *plan, const struct naive *naive, unsigne
         *ret_op = listen(plan, (int)step);
         return true;
     }
+    if (plan->queued) {
+        *ret_op = plan->queue[--plan->queued];
+        return true;
+    }
     if (plan->edits == 0) {
         *ret_op = (struct model_op){.kind = OP_COMMIT};
         return depth > 0 && plan->steps < MODEL_OPS_MAX;
@@ -511,6 +542,8 @@ bool model_plan_next(struct model_plan *plan, const struct naive *naive, unsigne
         *ret_op = (struct model_op){.kind = once_in(plan, 4) ? OP_ABORT : OP_COMMIT};
     else if (depth < 3 && once_in(plan, 6))
         *ret_op = (struct model_op){.kind = OP_BEGIN};
+    else if (once_in(plan, 40))
+        *ret_op = exchange(plan, naive);
     else
         *ret_op = once_in(plan, 4) ? other(plan, depth) : edit(plan, naive);
     return true;

@@ -78,8 +78,10 @@ struct model_plan {
     unsigned regions;
     unsigned spaces;
     unsigned listeners;
-    unsigned steps; /* ops given out */
-    unsigned edits; /* ops wanted after the first map is built */
+    unsigned steps;           /* ops given out */
+    unsigned edits;           /* ops wanted after the first map is built */
+    struct model_op queue[3]; /* to be given out next, last one first */
+    unsigned queued;
 };
 
 void model_plan_begin(struct model_plan *plan, uint64_t seed);

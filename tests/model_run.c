@@ -414,8 +414,13 @@ static void register_listener(struct model_run *run, const struct model_op *op)
     if (op->b >= 0 && !run->space[op->b])
         return;
     if (!heard->registered) {
+        bool armed = heard->armed;
+        uint64_t refuse_after = heard->refuse_after;
+
         free(heard->items);
         heard_prepare(heard, run, op->a);
+        heard->armed = armed;
+        heard->refuse_after = refuse_after;
         heard->space = op->b;
         heard->listener.priority = op->c;
         if (!op->x)
@@ -441,12 +446,8 @@ static void unregister_listener(struct model_run *run, int slot)
 
 static void refuse(struct model_run *run, const struct model_op *op)
 {
-    struct heard *heard = &run->heard[op->a];
-
-    if (!heard->registered)
-        return;
-    heard->armed = true;
-    heard->refuse_after = op->x;
+    run->heard[op->a].armed = true;
+    run->heard[op->a].refuse_after = op->x;
 }
 
 static void global_log(struct model_run *run, bool on)

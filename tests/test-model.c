@@ -26,9 +26,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_CASES 100000
+#define DEFAULT_CASES 200000
 #define CASES_PER_VM 500 /* ending a vm waits for deferred frees */
 #define CASE_SECONDS 60  /* a case takes a millisecond; one that takes this long hangs */
+#define REPLAY_SECONDS 5 /* the same for the many replays of shrinking */
 
 struct steps {
     unsigned count;
@@ -161,7 +162,7 @@ static int replay(const char *path)
 
     if (!read_steps(path, &steps))
         return 2;
-    alarm(CASE_SECONDS);
+    alarm(REPLAY_SECONDS);
     model_run_open(&run);
     model_case_begin(&run);
     for (i = 0; i < steps.count && !run.failure[0]; i++)

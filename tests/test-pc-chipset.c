@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sys/resource.h>
 
 #include "pc-machine.h"
 
@@ -312,6 +313,33 @@ static void test_refused_at_creation(void **state)
     }
 }
 
+/* The host has no address space left: one line, nothing left, and with less it works. */
+static void test_no_memory(void **state)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = bench_config(bench, UINT64_C(1) << 30, false);
+    struct pc_error error = {""};
+    struct rlimit before, tight;
+    unsigned long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+
+    (void)state;
+    assert_non_null(statm);
+    assert_int_equal(fscanf(statm, "%lu", &pages), 1);
+    fclose(statm);
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    tight = before;
+    tight.rlim_cur = pages * (unsigned long)sysconf(_SC_PAGESIZE) + (256u << 20);
+    assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
+    assert_int_equal(machine_create(&config, &bench->machine, &error), -ENOMEM);
+    assert_non_null(strstr(error.text, "1024 MiB"));
+    assert_null(bench->machine);
+    config.memory = MEMORY;
+    bench_open(bench, &config);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    bench_free(bench);
+}
+
 static void test_two_machines(void **state)
 {
     struct bench *one = *state, *two = bench_new();
@@ -349,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_memory_split),
         cmocka_unit_test(test_bad_configurations),
         cmocka_unit_test(test_refused_at_creation),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test_setup_teardown(test_two_machines, setup, teardown),
     };
 

@@ -123,7 +123,7 @@ static void test_screen(void **state)
     bench = boot(&files, UINT64_C(256) << 20, 1, true);
     check_end(bench, 1);
     read_screen(bench, screen);
-    if (!strstr(screen, "SeaBIOS (version") || !strstr(screen, END))
+    if (!strstr(screen, "SeaBIOS (version") || !strstr(screen, SHOWN))
         fail_msg("the screen shows:\n%s", screen);
     bench_free(bench);
     files_free(&files);

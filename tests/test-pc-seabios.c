@@ -16,7 +16,9 @@
 #include "pc-machine.h"
 #include "vga.h"
 
-#define END "No bootable device."
+/* Each character goes to the log before it goes to the screen, so the last one may be missing there. */
+#define SHOWN "No bootable device"
+#define END SHOWN "."
 #define WAIT 120u
 #define COLUMNS 80u
 #define ROWS 25u

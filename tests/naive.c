@@ -341,9 +341,13 @@ unsigned naive_add_eventfd(struct naive *naive, int region, const struct gmem_ev
         errors |= NAIVE_EEXIST;
     if (too_far(eventfd->offset, eventfd_last(eventfd)) || eventfd->offset + eventfd_last(eventfd) > at->last)
         errors |= NAIVE_ERANGE;
-    if (!errors)
-        at->eventfds[at->n_eventfds++] = *eventfd;
-    return errors;
+    if (errors)
+        return errors;
+    at->eventfds[at->n_eventfds] = *eventfd;
+    if (!eventfd->match) /* data is ignored */
+        at->eventfds[at->n_eventfds].data = 0;
+    at->n_eventfds++;
+    return 0;
 }
 
 unsigned naive_del_eventfd(struct naive *naive, int region, const struct gmem_eventfd *eventfd)

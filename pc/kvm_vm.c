@@ -63,6 +63,8 @@ static int open_device(struct kvm_vm *kvm, struct pc_error *error)
         }
     }
     version = ioctl(kvm->device, KVM_GET_API_VERSION, 0);
+    if (version < 0)
+        return pc_fail(error, -ENODEV, "/dev/kvm is not KVM: %s", strerror(errno));
     if (version != KVM_API_VERSION)
         return pc_fail(error, -ENOTSUP, "/dev/kvm speaks version %d of KVM's interface, not %d", version,
                        KVM_API_VERSION);

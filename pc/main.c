@@ -214,6 +214,29 @@ static int open_outputs(struct run *run, struct pc_error *error)
     return err;
 }
 
+/* To be told of the outcome, of which signals are one. */
+static int prepare(struct run *run, struct pc_error *error)
+{
+    sigset_t signals;
+
+    if (run->options.until) {
+        run->seen = malloc(strlen(run->options.until));
+        if (!run->seen)
+            return pc_fail(error, -ENOMEM, "out of memory");
+    }
+    /* Before there is another thread. A reader of our output that went away shows when it is written. */
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    run->wake = eventfd(0, EFD_CLOEXEC);
+    run->signals = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (run->wake < 0 || run->signals < 0)
+        return pc_fail(error, -errno, "no descriptors left: %s", strerror(errno));
+    return 0;
+}
+
 static int create_machine(struct run *run, struct machine **ret, struct pc_error *error)
 {
     const struct options *options = &run->options;
@@ -237,7 +260,9 @@ static int create_machine(struct run *run, struct machine **ret, struct pc_error
     if (!err && options->vga)
         err = firmware_load(options->vga_rom, 1, VGA_OPTION_ROM_MAX, &vga_rom, &config.vga_rom_len, error);
     if (!err)
-        err = open_outputs(run, error);
+        err = open_outputs(run, error); /* may wait for who reads a pipe: a signal still ends the program then */
+    if (!err)
+        err = prepare(run, error);
     if (!err) {
         config.firmware = firmware;
         config.vga_rom = vga_rom;
@@ -246,29 +271,6 @@ static int create_machine(struct run *run, struct machine **ret, struct pc_error
     free(vga_rom);
     free(firmware);
     return err;
-}
-
-static int prepare(struct run *run, struct pc_error *error)
-{
-    sigset_t signals;
-
-    run->wake = run->signals = -1;
-    if (run->options.until) {
-        run->seen = malloc(strlen(run->options.until));
-        if (!run->seen)
-            return pc_fail(error, -ENOMEM, "out of memory");
-    }
-    /* Before there is another thread. A reader of our output that went away shows when it is written. */
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    run->wake = eventfd(0, EFD_CLOEXEC);
-    run->signals = signalfd(-1, &signals, SFD_CLOEXEC);
-    if (run->wake < 0 || run->signals < 0)
-        return pc_fail(error, -errno, "no descriptors left: %s", strerror(errno));
-    return 0;
 }
 
 static int64_t milliseconds(void)
@@ -299,28 +301,31 @@ static int print_text(void *opaque, const char *text, size_t len)
     return fwrite(text, 1, len, opaque) == len ? 0 : -EIO;
 }
 
-static void print_results(struct run *run, struct machine *machine)
+/* False: no memory for it. What can't be written is found when the files are closed. */
+static bool print_results(struct run *run, struct machine *machine)
 {
     struct gmem_print_options options = {
         .struct_size = sizeof(options), .mark = gmem_kvm_mark, .mark_opaque = machine_slots(machine)};
     struct gmem_kvm_stats stats;
-    int err;
+    int err, map_err = 0;
 
     if (run->line_open)
         putchar('\n');
     putchar('\n');
     err = gmem_print_flat(machine_vm(machine), &options, print_text, stdout);
-    if (!err && run->map.file) {
-        err = gmem_print_tree(machine_vm(machine), NULL, print_text, run->map.file);
-        if (!err)
-            err = gmem_print_flat(machine_vm(machine), &options, print_text, run->map.file);
+    if (run->map.file) {
+        map_err = gmem_print_tree(machine_vm(machine), NULL, print_text, run->map.file);
+        if (!map_err)
+            map_err = gmem_print_flat(machine_vm(machine), &options, print_text, run->map.file);
     }
-    if (err)
-        complain("the memory map could not be printed whole");
     gmem_kvm_stats(machine_slots(machine), &stats);
     printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %u slots in use\n",
            (unsigned long long)stats.calls, (unsigned long long)stats.removals, (unsigned long long)stats.bytes_removed,
            stats.slots);
+    if ((!err || ferror(stdout)) && (!map_err || ferror(run->map.file)))
+        return true;
+    complain("the memory map could not be printed whole: out of memory");
+    return false;
 }
 
 static int conclude(const struct run *run)
@@ -350,10 +355,9 @@ static int boot(struct run *run)
 {
     struct pc_error error;
     struct machine *machine = NULL;
-    int err = prepare(run, &error), status;
+    int err = create_machine(run, &machine, &error), status;
+    bool printed;
 
-    if (!err)
-        err = create_machine(run, &machine, &error);
     if (!err)
         err = machine_start(machine, &error);
     if (err) {
@@ -367,12 +371,27 @@ static int boot(struct run *run)
     wait_for_outcome(run);
     machine_stop(machine);
     run->over = true;
-    print_results(run, machine);
+    printed = print_results(run, machine);
     machine_destroy(machine);
     status = conclude(run);
+    if (!printed)
+        status = EXIT_GUEST;
     if (!close_output(&run->trace) || !close_output(&run->map) || !close_output(&run->serial))
         status = EXIT_GUEST;
     return flushed() ? status : EXIT_GUEST;
+}
+
+/*
+ * The next file to be opened would get the number of a standard descriptor that is closed, and what is printed would go into
+ * it. What takes its place here can't be written, as a closed descriptor can't.
+ */
+static bool hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0)
+            return false;
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -381,6 +400,10 @@ int main(int argc, char **argv)
     struct pc_error error;
     int status;
 
+    if (!hold_standard_descriptors()) {
+        complain("a standard descriptor is closed, and /dev/null can't be opened in its place");
+        return EXIT_USAGE;
+    }
     if (options_parse(argc, argv, &run.options, &error)) {
         complain(error.text);
         return EXIT_USAGE;

@@ -224,6 +224,8 @@ int options_parse(int argc, char **argv, struct options *options, struct pc_erro
     while ((option = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
         if (option == ':')
             return pc_fail(error, -EINVAL, "%s needs a value; see --help", argv[optind - 1]);
+        if (option == '?' && isgraph(optopt)) /* one letter, perhaps with others in one word */
+            return pc_fail(error, -EINVAL, "-%c: no such option; see --help", optopt);
         if (option == '?')
             return pc_fail(error, -EINVAL, "%s: no such option; see --help", argv[optind - 1]);
         err = parse_option(option, optarg, options, error);

@@ -345,9 +345,16 @@ int gmem_region_set_priority(gmem_region *region, int32_t priority)
 static int check_alias(gmem_region *alias, gmem_region *target, uint64_t offset)
 {
     gmem_vm *vm = alias->vm;
+    const gmem_region *next;
 
     if (alias->kind != GMEM_KIND_ALIAS)
         return refuse_kind(alias, "aiming it");
+    /* Also where their windows miss each other and nothing would be seen: what kind would such an alias be of? */
+    for (next = target; next; next = next->p.target) {
+        if (next == alias)
+            return gmem__refuse(vm, -ELOOP, "alias \"%s\" aimed at \"%s\" would be an alias of itself", alias->name,
+                                target->name);
+    }
     if (gmem__range_overflows(offset, alias->p.last))
         return gmem__refuse(vm, -EOVERFLOW, "alias \"%s\" reaches past 2^64 in \"%s\"", alias->name, target->name);
     return 0;

@@ -262,6 +262,13 @@ unsigned naive_set_alias(struct naive *naive, int region, int target, uint64_t o
         errors |= NAIVE_EOPNOTSUPP;
     if (too_far(offset, alias.last))
         errors |= NAIVE_EOVERFLOW;
+    /* An alias of an alias of ... itself, whatever their windows. */
+    for (int next = target; next != NAIVE_NONE; next = naive->region[next].target) {
+        if (next == region) {
+            errors |= NAIVE_ELOOP;
+            break;
+        }
+    }
     if (errors)
         return errors;
     alias.target = target;

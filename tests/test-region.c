@@ -179,6 +179,13 @@ static void test_alias_loops(void **state)
     REFUSED(ELOOP, gmem_region_resize(mirror, GMEM_SIZE(0x1001)));
     REFUSED(ELOOP, gmem_region_set_alias(mirror, root, 0x800));
     REFUSED(ELOOP, gmem_region_set_alias(mirror, mirror, 0));
+    /* Nor may aliases be all that an alias shows, wherever their windows are. */
+    REFUSED(ELOOP, gmem_region_set_alias(mirror, mirror, 0x1000));
+    check_reason(vm, ELOOP, "alias of itself");
+    a = make_alias(vm, "second", make_alias(vm, "first", mirror, 0, GMEM_SIZE(0x1000)), 0, GMEM_SIZE(0x1000));
+    REFUSED(ELOOP, gmem_region_set_alias(mirror, a, 0x5000));
+    assert_ptr_equal(gmem_region_alias_target(mirror), root);
+    assert_string_equal(gmem_region_type(a), "i/o");
     OK(gmem_region_move(mirror, 0x2000));
     OK(gmem_region_resize(mirror, GMEM_SIZE(0x2000)));
     check_view(space, "0-ff registers+0\n2000-20ff registers+0\n");

@@ -193,7 +193,8 @@ GMEM_API int gmem_region_set_priority(gmem_region *region, int32_t priority) GME
  * Aim an alias at offset in target, its size unchanged. The target may be what the alias is in, as
  * long as its window does not reach the alias itself.
  *
- * -ELOOP      an alias, this or another, would be seen through its own window
+ * -ELOOP      an alias, this or another, would be seen through its own window, or this be an alias of itself, directly
+ *             or through aliases
  * -EOVERFLOW  offset + size is past 2^64
  */
 GMEM_API int gmem_region_set_alias(gmem_region *alias, gmem_region *target, uint64_t offset) GMEM_MUST_CHECK;

@@ -511,8 +511,10 @@ int gmem_listener_register(gmem_vm *vm, gmem_space *space, struct gmem_listener 
 {
     int err;
 
-    if (!vm || !listener || listener->struct_size != sizeof(*listener))
+    if (!vm || !listener)
         return -EINVAL;
+    if (listener->struct_size != sizeof(*listener))
+        return gmem__refuse(vm, -EINVAL, "a listener of an unknown size");
     if (!listener->region_add != !listener->region_del)
         return gmem__refuse(vm, -EINVAL, "a listener needs region_add and region_del, or neither");
     if (space && space->vm != vm)
@@ -597,35 +599,49 @@ static int ask_all(gmem_region *region, uint64_t first, uint64_t last, bool clea
                 one = call_section(clear ? listener->user->log_clear : listener->user->log_sync, listener->user,
                                    &section);
                 vm->notifying = false;
-                err = err ? err : one;
+                /* A positive answer is no errno, as in make_call(). */
+                one = one > 0 ? -EINVAL : one;
+                if (one && !err)
+                    err =
+                        gmem__refuse(vm, one, "listener \"%s\" refused %s of \"%s\" at 0x%llx-0x%llx: %s",
+                                     listener->user->name ? listener->user->name : "", clear ? "log_clear" : "log_sync",
+                                     region->name, (unsigned long long)section.first, (unsigned long long)section.last,
+                                     gmem_strerror(one));
             }
         }
     }
     return err;
 }
 
-static int log_ask(gmem_region *region, uint64_t first, uint64_t last, bool clear)
+/* Its size may change while the turn is waited for. */
+static int log_ask(gmem_region *region, uint64_t first, const uint64_t *last, bool clear)
 {
+    gmem_vm *vm = region->vm;
     int err;
 
     if (!region->ram)
-        return gmem__refuse(region->vm, -EOPNOTSUPP, "\"%s\" has no dirty log", region->name);
-    if (last > region->p.last)
-        return gmem__refuse(region->vm, -ERANGE, "0x%llx is not inside \"%s\"", (unsigned long long)last, region->name);
-    err = gmem__turn_acquire(region->vm);
+        return gmem__refuse(vm, -EOPNOTSUPP, "\"%s\" has no dirty log", region->name);
+    err = gmem__turn_acquire(vm);
     if (err)
         return err;
-    err = ask_all(region, first, last, clear);
-    gmem__turn_release(region->vm);
+    if (last && *last > region->p.last)
+        err = gmem__refuse(vm, -ERANGE, "0x%llx is not inside \"%s\"", (unsigned long long)*last, region->name);
+    else
+        err = ask_all(region, first, last ? *last : region->p.last, clear);
+    gmem__turn_release(vm);
     return err;
 }
 
 int gmem_region_log_sync(gmem_region *region)
 {
-    return region ? log_ask(region, 0, region->p.last, false) : -EINVAL;
+    return region ? log_ask(region, 0, NULL, false) : -EINVAL;
 }
 
 int gmem_region_log_clear(gmem_region *region, uint64_t first, uint64_t last)
 {
-    return region && first <= last ? log_ask(region, first, last, true) : -EINVAL;
+    if (!region)
+        return -EINVAL;
+    if (first > last)
+        return gmem__refuse(region->vm, -EINVAL, "an interval of \"%s\" ends before it begins", region->name);
+    return log_ask(region, first, &last, true);
 }

@@ -248,8 +248,11 @@ int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted)
 {
     int err;
 
-    if (!region || client >= GMEM_LOG_CLIENTS)
+    if (!region)
         return -EINVAL;
+    if (client >= GMEM_LOG_CLIENTS)
+        return gmem__refuse(region->vm, -EINVAL, "client %u wants the log of \"%s\": they are numbered below %u",
+                            client, region->name, GMEM_LOG_CLIENTS);
     err = gmem_vm_begin(region->vm);
     if (err)
         return err;
@@ -534,8 +537,10 @@ int gmem_region_add_coalesced(gmem_region *region, uint64_t first, uint64_t last
 {
     int err;
 
-    if (!region || first > last)
+    if (!region)
         return -EINVAL;
+    if (first > last)
+        return gmem__refuse(region->vm, -EINVAL, "an interval of \"%s\" ends before it begins", region->name);
     err = gmem_vm_begin(region->vm);
     if (err)
         return err;

@@ -11,6 +11,7 @@ struct ear {
     struct text *record;
     const char *refuse;            /* the line to refuse, without the newline */
     int err;                       /* with what */
+    unsigned undone;               /* calls that it was told are of an undo */
     int (*extra)(struct ear *ear); /* to try something from inside a callback; non-zero fails */
     gmem_space *space;
 };
@@ -30,6 +31,7 @@ static int hear(struct gmem_listener *listener, const char *format, ...)
     va_end(args);
     text_add(ear->record, line);
     text_add(ear->record, "\n");
+    ear->undone += listener->undoing;
     if (ear->extra && ear->extra(ear))
         return -EPROTO;
     return ear->refuse && strcmp(line, ear->refuse) == 0 ? -ear->err : 0;
@@ -268,6 +270,15 @@ static void test_log(void **state)
     OK(gmem_region_log_clear(f->ram, 0x10, 0x1f));
     heard(&f->record, "low sync 4000-4fff ram\nlow clear 4010-401f ram+10\n");
     REFUSED(ERANGE, gmem_region_log_clear(f->ram, 0, 0x1000));
+    REFUSED(EINVAL, gmem_region_log_clear(f->ram, 2, 1));
+    check_reason(f->vm, EINVAL, "before it begins");
+    f->low.refuse = "low sync 4000-4fff ram";
+    f->low.err = ENXIO;
+    REFUSED(ENXIO, gmem_region_log_sync(f->ram));
+    check_reason(f->vm, ENXIO, "\"low\" refused log_sync of \"ram\"");
+    f->low.err = -7; /* a positive answer is no errno */
+    REFUSED(EINVAL, gmem_region_log_sync(f->ram));
+    heard(&f->record, "low sync 4000-4fff ram\nlow sync 4000-4fff ram\n");
 }
 
 static void test_global_log(void **state)
@@ -324,6 +335,8 @@ static void test_refusal(void **state)
     REFUSED(ENOSPC, gmem_region_move(f->mmio, 0x2000));
     heard(&f->record, "low begin\nhigh begin\nhigh del 1000-10ff mmio\nlow del 1000-10ff mmio\nlow add 2000-20ff mmio\n"
                       "low add 1000-10ff mmio\nhigh add 1000-10ff mmio\nhigh commit\nlow commit\n");
+    assert_int_equal(f->low.undone, 2);
+    assert_int_equal(f->high.undone, 2);
     check_reason(f->vm, ENOSPC, "\"low\" refused region_add of \"mmio\"");
     check_view(f->space, "0-fff ram+0\n1000-10ff mmio+0\n");
     assert_int_equal(gmem_region_offset(f->mmio), 0x1000);

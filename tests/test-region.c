@@ -116,6 +116,7 @@ static void test_wrong_kind(void **state)
     OK(gmem_region_set_readonly(rom, true));
     REFUSED(EOPNOTSUPP, gmem_region_set_log(mmio, GMEM_LOG_DISPLAY, true));
     REFUSED(EINVAL, gmem_region_set_log(rom, GMEM_LOG_CLIENTS, true));
+    check_reason(vm, EINVAL, "\"rom\"");
     REFUSED(EOPNOTSUPP, gmem_region_add_eventfd(alias, &eventfd));
     REFUSED(EOPNOTSUPP, gmem_region_add_eventfd(box, &eventfd));
     REFUSED(EOPNOTSUPP, gmem_region_add_coalesced(rom, 0, 3));

@@ -15,7 +15,8 @@
  *
  * space by space in the order of their creation. A listener of lower priority hears additions
  * earlier and removals later. Callbacks that are NULL are skipped; begin and commit are called only
- * around at least one other call.
+ * around at least one other call, but always when the listener is registered or unregistered or a
+ * space that shows something ends.
  *
  * Refusing. Every callback returns 0 or a negative errno. A refusal undoes the whole commit (G1,
  * G5): the calls already made are played backwards, each turned into its opposite (add and del,

@@ -23,7 +23,7 @@
  * gmem_vm_commit() does. Edits called from inside a listener callback give -EBUSY. Common errors,
  * not repeated below:
  *
- * -EINVAL      a NULL argument, or an argument out of its stated range
+ * -EINVAL      a NULL argument (of which there is no text), or an argument out of its stated range
  * -ENOMEM      out of memory
  * -EBUSY       called from a listener callback
  * -EXDEV       the objects belong to different vms
@@ -225,6 +225,8 @@ GMEM_API int gmem_region_set_log(gmem_region *region, unsigned client, bool want
  * Ask listeners to bring the dirty log of every visible piece of region up to date (log_sync), or
  * to clear it in [first, last] of the region (log_clear). Not edits: nothing is rendered or undone;
  * the first refusal is returned, after all have been asked.
+ *
+ * -ERANGE  the interval is not inside the region
  */
 GMEM_API int gmem_region_log_sync(gmem_region *region) GMEM_MUST_CHECK;
 GMEM_API int gmem_region_log_clear(gmem_region *region, uint64_t first, uint64_t last) GMEM_MUST_CHECK;

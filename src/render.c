@@ -28,6 +28,7 @@ struct placement {
 struct walk {
     struct placement *items;
     size_t count, room;
+    unsigned visits; /* pieces met, also those that show nothing themselves */
 };
 
 #define INHERITED (GMEM_RANGE_READONLY | GMEM_RANGE_NONVOLATILE)
@@ -93,8 +94,6 @@ static int place(struct walk *walk, const gmem_region *region, uint64_t first, u
     struct placement *placement;
     int err;
 
-    if (walk->count >= GMEM_PLACEMENTS_MAX)
-        return -E2BIG;
     err = gmem__grow((void **)&walk->items, &walk->room, walk->count + 1, sizeof(*walk->items));
     if (err)
         return err;
@@ -120,6 +119,8 @@ static int visit(struct walk *walk, const gmem_region *region, uint64_t first, u
         return -E2BIG;
     if (!gmem__region_enabled(region) || first > region->p.last)
         return 0;
+    if (walk->visits++ >= GMEM_PLACEMENTS_MAX)
+        return -E2BIG;
     last = gmem__min(last, region->p.last);
     attrs |= region->p.attrs & INHERITED;
     if (region->kind == GMEM_KIND_ALIAS)

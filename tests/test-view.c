@@ -258,6 +258,35 @@ static void test_depth(void **state)
     check_view(f->space, "10-10 neighbour+0\n");
 }
 
+/*
+ * Each container shows the next one twice. A commit must not go all the ways down, of which there are
+ * more than it could in years, also where there is nothing to be seen at their end.
+ */
+static void check_ways(struct fixture *f, gmem_region *end)
+{
+    gmem_region *next = make_container(f->vm, "innermost", GMEM_SIZE(1)), *box;
+    int i;
+
+    if (end)
+        OK(gmem_region_add(next, 0, end));
+    for (i = 0; i < 60; i++) {
+        box = make_container(f->vm, "twice", GMEM_SIZE(1));
+        OK(gmem_region_add(box, 0, make_alias(f->vm, "once", next, 0, GMEM_SIZE(1))));
+        OK(gmem_region_add(box, 0, make_alias(f->vm, "again", next, 0, GMEM_SIZE(1))));
+        next = box;
+    }
+    REFUSED(E2BIG, gmem_region_add(f->root, 0, next));
+    check_reason(f->vm, E2BIG, "too many pieces");
+    assert_null(gmem_region_container(next));
+    check_view(f->space, "");
+}
+
+static void test_too_many_ways(void **state)
+{
+    check_ways(*state, NULL);
+    check_ways(*state, make_mmio(((struct fixture *)*state)->vm, "end", GMEM_SIZE(1)));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -265,7 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_priority),   TEST(test_hole_and_clip), TEST(test_device_with_subregions), TEST(test_aliases),
         TEST(test_attributes), TEST(test_sharing),       TEST(test_view_changes_hands),     TEST(test_lookup),
-        TEST(test_depth),
+        TEST(test_depth),      TEST(test_too_many_ways),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

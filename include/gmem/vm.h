@@ -77,7 +77,7 @@ GMEM_API int gmem_vm_begin(gmem_vm *vm) GMEM_MUST_CHECK;
  *
  * -EINVAL  this thread has no transaction open
  * -ENOMEM  out of memory
- * -E2BIG   containers and aliases are nested deeper than GMEM_DEPTH_MAX, or show more than GMEM_PLACEMENTS_MAX pieces
+ * -E2BIG   containers and aliases are nested deeper than GMEM_DEPTH_MAX, or make more than GMEM_PLACEMENTS_MAX pieces
  * other    whatever a listener refused with
  */
 GMEM_API int gmem_vm_commit(gmem_vm *vm) GMEM_MUST_CHECK;
@@ -90,8 +90,8 @@ GMEM_API void gmem_vm_abort(gmem_vm *vm);
 
 /* Deepest nesting of containers and aliases that a commit takes. */
 #define GMEM_DEPTH_MAX 128u
-/* Most pieces (a region once for each way it is shown) that one root may show. */
-#define GMEM_PLACEMENTS_MAX (1u << 26)
+/* Most pieces (a region, containers and aliases included, once for each way it is shown) that one root may have. */
+#define GMEM_PLACEMENTS_MAX (1u << 24)
 
 /*
  * Copy the text that says why the vm's latest refused edit or commit was refused, by whichever

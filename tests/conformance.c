@@ -260,7 +260,8 @@ int main(int argc, char **argv)
     }
     for (int i = 1; i < argc; i++)
         bad |= compare_machine(argv[i], &exact, &views, &difference);
-    printf("%zu of %zu views exact\n", exact, views);
+    if (views || !bad)
+        printf("%zu of %zu views exact\n", exact, views);
     if (difference)
         printf("%s\n", difference);
     free(difference);

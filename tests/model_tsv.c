@@ -287,6 +287,30 @@ static int compare_ranges(const void *left, const void *right)
     return (a->first > b->first) - (a->first < b->first);
 }
 
+/* A space that is in no view would be compared with nothing, and so would a file without spaces. */
+static bool check_spaces(struct reader *reader)
+{
+    struct model *model = reader->model;
+
+    reader->line = 0;
+    if (!model->n_spaces)
+        return fail(reader, "there are no spaces");
+    for (size_t i = 0; i < model->n_spaces; i++) {
+        const char **name = (const char **)&model->spaces[i].name;
+        bool seen = false;
+
+        for (size_t k = 0; k < model->n_views; k++) {
+            const struct model_view *view = &model->views[k];
+
+            seen |= bsearch(name, view->spaces, view->n_spaces, sizeof(*view->spaces), compare_names) != NULL;
+        }
+        reader->line = model->spaces[i].line;
+        if (!seen)
+            return fail(reader, "space %s is in no view", *name);
+    }
+    return true;
+}
+
 /* Gives each view its ranges, by address. */
 static bool resolve_views(struct reader *reader)
 {
@@ -379,7 +403,7 @@ bool model_load(const char *dir, struct model *model, struct model_error *error)
     if (!read_file(&reader, region_line) || !resolve_regions(&reader))
         goto bad;
     reader.path = model->views_path;
-    if (!read_file(&reader, views_file_line) || !resolve_views(&reader))
+    if (!read_file(&reader, views_file_line) || !resolve_views(&reader) || !check_spaces(&reader))
         goto bad;
     return true;
 bad:

@@ -105,7 +105,12 @@ GMEM_API void gmem_listener_unregister(gmem_vm *vm, struct gmem_listener *listen
 
 /*
  * Switch dirty logging of everything on or off; listeners hear log_global_start or log_global_stop
- * when that changes something. A refusal is undone and returned.
+ * when that changes something, without begin and commit. A refusal is undone and returned. Not an
+ * edit: inside a transaction it takes effect at once, and an abort does not undo it.
+ *
+ * -EINVAL  vm is NULL
+ * -EBUSY   called from a listener callback
+ * -ENOMEM  out of memory
  */
 GMEM_API int gmem_vm_set_global_log(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
 

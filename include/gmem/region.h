@@ -233,8 +233,9 @@ GMEM_API int gmem_region_log_clear(gmem_region *region, uint64_t first, uint64_t
 
 /*
  * An eventfd to be signalled by a write of size bytes (1, 2, 4, 8, or 0 for any) at offset, of the
- * value data if match is true. Wherever all its bytes are visible, listeners hear eventfd_add. The
- * descriptor stays the caller's and must stay open until the eventfd is deleted.
+ * value data if match is true. Wherever all its bytes are visible, listeners hear eventfd_add; they
+ * do the signalling: gmem_space_write() never does, it calls the write callback. The descriptor
+ * stays the caller's and must stay open until the eventfd is deleted.
  *
  * -EEXIST  add: an equal one is there (same offset, size, match and data)
  * -ENOENT  del: no such eventfd

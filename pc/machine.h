@@ -20,8 +20,9 @@ enum pc_accel {
 };
 
 struct pc_config {
-    uint64_t memory; /* bytes of RAM: PC_MEMORY_MIN to PC_MEMORY_MAX, a multiple of PC_MEMORY_UNIT */
-    unsigned cpus;   /* 1 to PC_CPUS_MAX; also without processors, for the firmware to read */
+    uint64_t memory;    /* bytes of RAM: PC_MEMORY_MIN to PC_MEMORY_MAX, a multiple of PC_MEMORY_UNIT */
+    uint32_t ram_flags; /* GMEM_RAM_*, of the RAM */
+    unsigned cpus;      /* 1 to PC_CPUS_MAX; also without processors, for the firmware to read */
     const void *firmware;
     size_t firmware_len; /* a multiple of PC_FIRMWARE_UNIT, at most PC_FIRMWARE_MAX */
     const void *vga_rom; /* the VGA's option ROM; NULL: the machine has no VGA */

@@ -109,10 +109,13 @@ static int place_ram(struct machine *machine)
     return gmem_vm_commit(machine->vm);
 }
 
-static int build_ram(struct machine *machine, uint64_t size, struct pc_error *error)
+static int build_ram(struct machine *machine, const struct pc_config *config, struct pc_error *error)
 {
+    const uint64_t size = config->memory;
+    const struct gmem_ram_options options = {
+        .struct_size = sizeof(options), .id = "pc.ram", .size = size, .flags = config->ram_flags};
     gmem_ram *block;
-    int err = gmem_ram_create_anon(machine->vm, "pc.ram", size, &block);
+    int err = gmem_ram_create(machine->vm, &options, &block);
 
     if (err)
         return pc_fail(error, err, "the host has no %llu MiB of memory for the guest: %s",
@@ -263,7 +266,7 @@ static int build_isa(struct machine *machine)
 
 int machine_build(struct machine *machine, const struct pc_config *config, struct pc_error *error)
 {
-    int err = build_ram(machine, config->memory, error);
+    int err = build_ram(machine, config, error);
 
     if (err)
         return err;

@@ -18,7 +18,7 @@
 
 #define FLAGS_ALL                                                                                                      \
     (GMEM_RAM_SHARED | GMEM_RAM_PREALLOC | GMEM_RAM_HUGE | GMEM_RAM_NO_DUMP | GMEM_RAM_NO_FORK | GMEM_RAM_MERGE |      \
-     GMEM_RAM_READONLY | GMEM_RAM_HUGETLB)
+     GMEM_RAM_READONLY | GMEM_RAM_HUGETLB | GMEM_RAM_NORESERVE)
 
 #define PAGES_PER_WORD 64u
 
@@ -70,6 +70,8 @@ static const char *check_flags(const struct gmem_ram_options *options)
         return "only file blocks can be readonly";
     if ((flags & GMEM_RAM_READONLY) && (flags & GMEM_RAM_PREALLOC))
         return "readonly memory can't be preallocated";
+    if ((flags & GMEM_RAM_NORESERVE) && options->backing == GMEM_RAM_CALLER)
+        return "memory of the caller is mapped already: what it reserves is the caller's to say";
     if ((flags & GMEM_RAM_HUGETLB) && options->backing != GMEM_RAM_MEMFD)
         return "hugetlb is for memfd blocks (give file blocks a path in a hugetlbfs)";
     if (options->huge_page_size && (!(flags & GMEM_RAM_HUGETLB) || !is_power_of_two(options->huge_page_size) ||

@@ -244,11 +244,7 @@ static int map_memory(gmem_ram *ram, const struct gmem_ram_options *options)
 
     if (ram->backing == GMEM_RAM_ANON)
         flags |= MAP_ANONYMOUS;
-    /*
-     * Guests are often larger than what they use. But where every page is touched at once the kernel shall say no now, and
-     * huge pages that were not reserved kill the process when there are none left.
-     */
-    if (!(ram->flags & GMEM_RAM_PREALLOC) && ram->page_size == gmem__host_page_size())
+    if (ram->flags & GMEM_RAM_NORESERVE)
         flags |= MAP_NORESERVE;
     if (align > gmem__host_page_size()) {
         err = reserve(ram->mapped, align, &at);

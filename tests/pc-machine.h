@@ -108,6 +108,8 @@ static inline struct bench *bench_new(void)
 static inline struct pc_config bench_config(struct bench *bench, uint64_t memory, bool vga)
 {
     return (struct pc_config){.memory = memory,
+                              /* Machines of tests are as large as they like: they touch little of it. */
+                              .ram_flags = GMEM_RAM_NORESERVE,
                               .cpus = 1,
                               .firmware = bench->firmware,
                               .firmware_len = FIRMWARE_SIZE,

@@ -497,16 +497,92 @@ static void more_than_there_is(void **state)
     }
 }
 
-/* Guests may be larger than the host's memory as long as they do not use it. */
+/* /proc/sys/vm/overcommit_memory: 0 what the host can't have is refused, 1 nothing is, 2 what it may not promise is. */
+static int overcommit(void)
+{
+    FILE *file = fopen("/proc/sys/vm/overcommit_memory", "re");
+    int mode = -1;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &mode), 1);
+    (void)fclose(file);
+    return mode;
+}
+
+/* Memory is reserved: what the host can't have is refused before it is touched. */
+static void more_than_can_be_reserved(void **state)
+{
+    const struct fixture *fixture = *state;
+    static const struct {
+        enum gmem_ram_backing backing;
+        uint32_t flags;
+    } blocks[] = {
+        {GMEM_RAM_ANON, 0},
+        {GMEM_RAM_ANON, GMEM_RAM_SHARED},
+        {GMEM_RAM_MEMFD, 0},
+        {GMEM_RAM_FILE, 0},
+    };
+    struct gmem_ram_options options = {.struct_size = sizeof(options), .id = "ram", .size = (uint64_t)1 << 44};
+    uint64_t align;
+    size_t i;
+
+    if (overcommit() == 1) {
+        print_message("this host refuses no memory (/proc/sys/vm/overcommit_memory)\n");
+        skip();
+    }
+    for (i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        options.backing = blocks[i].backing;
+        options.flags = blocks[i].flags;
+        options.path = options.backing == GMEM_RAM_FILE ? "/dev/zero" : NULL;
+        for (align = 0; align <= (uint64_t)1 << 30; align += (uint64_t)1 << 30) {
+            options.align = align;
+            assert_refused(fixture, &options, -ENOMEM, "cannot map its memory");
+        }
+    }
+}
+
+/* Guests may be larger than the host's memory as long as they do not use it, if that is asked for. */
 static void more_than_is_used(void **state)
 {
     const struct fixture *fixture = *state;
-    struct gmem_ram_options options = {.struct_size = sizeof(options), .id = "ram", .size = (uint64_t)1 << 40};
-    gmem_ram *ram = create(fixture, &options);
-    uint8_t *host = gmem_ram_host(ram);
+    static const enum gmem_ram_backing backings[] = {GMEM_RAM_ANON, GMEM_RAM_MEMFD};
+    struct gmem_ram_options options = {.struct_size = sizeof(options), .id = "ram", .size = (uint64_t)1 << 44};
+    uint8_t *host;
+    gmem_ram *ram;
+    size_t i;
 
-    host[0] = host[options.size - 1] = 1;
-    gmem_ram_unref(ram);
+    if (overcommit() == 2) {
+        print_message("this host reserves all memory (/proc/sys/vm/overcommit_memory)\n");
+        skip();
+    }
+    for (i = 0; i < 4; i++) {
+        options.backing = backings[i / 2];
+        options.flags = GMEM_RAM_NORESERVE | (i % 2 ? GMEM_RAM_SHARED : 0);
+        ram = create(fixture, &options);
+        assert_int_equal(gmem_ram_flags(ram), options.flags);
+        host = gmem_ram_host(ram);
+        host[0] = host[options.size - 1] = 1;
+        gmem_ram_unref(ram);
+    }
+    /* Touching all of it is refused all the same. */
+    options.flags = GMEM_RAM_NORESERVE | GMEM_RAM_PREALLOC;
+    assert_refused(fixture, &options, -ENOMEM, "preallocate its memory");
+}
+
+/* What memory of the caller's reserves is not the library's. */
+static void noreserve_of_the_caller(void **state)
+{
+    const struct fixture *fixture = *state;
+    struct gmem_ram_options options = {.struct_size = sizeof(options),
+                                       .id = "ram",
+                                       .size = page_size(),
+                                       .backing = GMEM_RAM_CALLER,
+                                       .flags = GMEM_RAM_NORESERVE};
+
+    options.host = mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(options.host, MAP_FAILED);
+    assert_refused(fixture, &options, -EINVAL, "the caller");
+    assert_int_equal(munmap(options.host, page_size()), 0);
 }
 
 static void address_space_limit(void **state)
@@ -664,7 +740,9 @@ int main(void)
         TEST(directory),
         TEST(files_that_are_no_memory),
         TEST(more_than_there_is),
+        TEST(more_than_can_be_reserved),
         TEST(more_than_is_used),
+        TEST(noreserve_of_the_caller),
         TEST(address_space_limit),
         TEST(preallocation),
         TEST(touching),

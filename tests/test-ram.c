@@ -254,7 +254,7 @@ static void refused_options(void **state)
         {.id = "", .size = 1},
         {.id = "x", .size = 0},
         {.id = "x", .size = 1, .backing = (enum gmem_ram_backing)4},
-        {.id = "x", .size = 1, .flags = 0x100},
+        {.id = "x", .size = 1, .flags = 0x200},
         {.id = "x", .size = 1, .flags = GMEM_RAM_READONLY},
         {.id = "x", .size = 1, .flags = GMEM_RAM_HUGETLB},
         {.id = "x", .size = 1, .path = "/tmp/x"},

@@ -23,7 +23,11 @@ enum gmem_ram_backing {
     GMEM_RAM_CALLER = 3, /* memory the caller already has; it stays the caller's and must outlive the block */
 };
 
-/* Flags of a block. */
+/*
+ * Flags of a block. Without NORESERVE the kernel's overcommit policy (proc(5), /proc/sys/vm/overcommit_memory)
+ * decides at once whether the host can have private or anonymous memory of this size. Pages of a shared file or memfd
+ * are reserved when they are touched, or with PREALLOC.
+ */
 #define GMEM_RAM_SHARED 0x01u   /* MAP_SHARED: writes are seen by other mappings (default: private) */
 #define GMEM_RAM_PREALLOC 0x02u /* touch every page now, so that running out of memory fails here */
 #define GMEM_RAM_HUGE 0x04u     /* advise transparent huge pages (madvise(2) MADV_HUGEPAGE) */
@@ -32,6 +36,11 @@ enum gmem_ram_backing {
 #define GMEM_RAM_MERGE 0x20u    /* let KSM merge equal pages (MADV_MERGEABLE) */
 #define GMEM_RAM_READONLY 0x40u /* FILE: open and map it read-only; only rom regions may be made of it */
 #define GMEM_RAM_HUGETLB 0x80u  /* MEMFD: hugetlbfs pages of huge_page_size bytes (memfd_create(2) MFD_HUGETLB) */
+/*
+ * ANON, MEMFD, FILE: reserve nothing (MAP_NORESERVE), for blocks larger than what will be touched of them. Where the
+ * host has no page left for a touch, the kernel kills a process.
+ */
+#define GMEM_RAM_NORESERVE 0x100u
 
 struct gmem_ram_options {
     size_t struct_size; /* sizeof(struct gmem_ram_options) */

@@ -7,6 +7,7 @@
  * 0xa0000 and writes it back, one higher. Its 64 KiB of RAM are a KVM slot that gmem_kvm_create() made; port and device
  * are none, so that touching them exits to gmem_kvm_handle_exit(). Exit status 0: the device got its number; 77: no KVM here.
  */
+#define _POSIX_C_SOURCE 200809L /* O_CLOEXEC, also for a compiler that is told -std=c11 */
 #include <gmem/gmem.h>
 #include <gmem/kvm.h>
 #include <errno.h>

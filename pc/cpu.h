@@ -32,6 +32,11 @@ struct pc_cpus_ops {
     int (*start)(struct pc_cpus *cpus, struct pc_error *error);
     /* Wait until all have left the guest and their threads have ended. Not from a processor's thread. */
     void (*stop)(struct pc_cpus *cpus);
+    /*
+     * The guest-physical address of the instruction with which a processor makes the access that is being served, or of the
+     * one after it. With the device lock held. -ENOENT: no processor's access is being served. Others: it can't be told.
+     */
+    int (*executing)(struct pc_cpus *cpus, uint64_t *ret_addr);
     /* Stops them if need be. */
     void (*destroy)(struct pc_cpus *cpus);
 };

@@ -55,6 +55,7 @@ struct cpu_kvm {
     pthread_cond_t changed;
     bool stopping;
     unsigned pausing;
+    struct vcpu *served; /* whose access is being served; guarded by the device lock */
     unsigned count;
     struct vcpu vcpus[];
 };
@@ -147,10 +148,19 @@ static int serve_access(struct vcpu *vcpu)
     int err;
 
     pthread_mutex_lock(config->lock);
+    vcpu->cpus->served = vcpu;
     config->begin_access(config->opaque);
     err = gmem_kvm_handle_exit(vcpu->memory, config->ports, vcpu->run, GMEM_ATTRS_NONE, NULL);
+    vcpu->cpus->served = NULL;
     pthread_mutex_unlock(config->lock);
     return err;
+}
+
+static int executing(struct pc_cpus *base, uint64_t *ret_addr)
+{
+    const struct vcpu *vcpu = ((struct cpu_kvm *)base)->served;
+
+    return vcpu ? cpu_kvm_executing(vcpu->fd, ret_addr) : -ENOENT;
 }
 
 /* False: this processor has ended. */
@@ -332,7 +342,7 @@ static int check_count(struct kvm_vm *kvm, unsigned count, struct pc_error *erro
 int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
                    struct pc_error *error)
 {
-    static const struct pc_cpus_ops ops = {.start = start, .stop = stop, .destroy = destroy};
+    static const struct pc_cpus_ops ops = {.start = start, .stop = stop, .executing = executing, .destroy = destroy};
     struct cpu_kvm *cpus;
     int err = check_count(kvm, config->count, error);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pc/cpu_kvm_state.c - CPUID and reset state of a processor that KVM runs. No state of its own.
+ * pc/cpu_kvm_state.c - CPUID, reset state and place of a processor that KVM runs. No state of its own.
  *
  * Intel 64 and IA-32 Architectures Software Developer's Manual: volume 2, CPUID; volume 3, 10.1.1 "processor state after
  * reset". AMD64 Architecture Programmer's Manual, volume 3, appendix E.4. Linux, Documentation/virt/kvm/api.rst:
- * KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2, KVM_SET_MP_STATE.
+ * KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2, KVM_SET_MP_STATE, KVM_TRANSLATE.
  */
 #include "cpu_kvm_state.h"
 
@@ -19,6 +19,8 @@
 #define LEAF1_ECX_TSC_DEADLINE (1u << 24)
 #define LEAF1_ECX_HYPERVISOR (1u << 31)
 #define LEAF1_EDX_HTT (1u << 28)
+
+#define EFER_LMA (1u << 10)
 
 /* Bits that number the cores of the package. */
 static unsigned core_bits(unsigned count)
@@ -126,5 +128,25 @@ int cpu_kvm_set_reset_state(int vcpu_fd, unsigned index)
     if (ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0 || ioctl(vcpu_fd, KVM_SET_SREGS, &sregs) < 0 ||
         ioctl(vcpu_fd, KVM_SET_MP_STATE, &mp) < 0)
         return -errno;
+    return 0;
+}
+
+int cpu_kvm_executing(int vcpu_fd, uint64_t *ret_addr)
+{
+    struct kvm_translation translation = {0};
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+
+    if (ioctl(vcpu_fd, KVM_GET_REGS, &regs) < 0 || ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) < 0)
+        return -errno;
+    if ((sregs.efer & EFER_LMA) && sregs.cs.l)
+        translation.linear_address = regs.rip;
+    else
+        translation.linear_address = (uint32_t)(sregs.cs.base + regs.rip);
+    if (ioctl(vcpu_fd, KVM_TRANSLATE, &translation) < 0)
+        return -errno;
+    if (!translation.valid)
+        return -EFAULT;
+    *ret_addr = translation.physical_address;
     return 0;
 }

@@ -175,6 +175,13 @@ static void reset_requested(void *opaque, int level)
         pc_event(&machine->hooks, PC_EVENT_RESET, "the guest asks for a reset");
 }
 
+static int executing(void *opaque, uint64_t *ret_addr)
+{
+    const struct machine *machine = opaque;
+
+    return machine->cpus ? machine->cpus->ops->executing(machine->cpus, ret_addr) : -ENOENT;
+}
+
 static struct pc_irq isa_irq(struct machine *machine, unsigned n)
 {
     return machine->kvm ? kvm_vm_isa_irq(machine->kvm, n) : (struct pc_irq){.set = NULL};
@@ -183,12 +190,16 @@ static struct pc_irq isa_irq(struct machine *machine, unsigned n)
 static int build_chipset(struct machine *machine)
 {
     const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
+    const struct pci_processors processors = {
+        .memory = machine->memory, .ports = machine->ports, .executing = executing, .opaque = machine};
     struct pc_irq irqs[PIIX3_ISA_IRQS];
     int err =
         pci_bus_create(machine->vm, machine->pci_memory, machine->io, machine->system, &machine->hooks, &machine->pci);
 
     for (unsigned n = 0; n < PIIX3_ISA_IRQS; n++)
         irqs[n] = isa_irq(machine, n);
+    if (!err)
+        pci_bus_set_processors(machine->pci, &processors);
     if (!err)
         err = i440fx_create(machine->pci, machine->system, machine->ram, &machine->i440fx);
     if (!err)

@@ -74,6 +74,11 @@ void pci_bus_set_intx(struct pci_bus *bus, const struct pci_intx *intx)
     bus->intx = *intx;
 }
 
+void pci_bus_set_processors(struct pci_bus *bus, const struct pci_processors *processors)
+{
+    bus->processors = *processors;
+}
+
 const struct pc_hooks *pci_bus_hooks(const struct pci_bus *bus)
 {
     return bus->hooks;
@@ -223,13 +228,8 @@ static void trace_write(const struct pci_device *dev, unsigned offset, uint32_t 
     hooks->trace_pci(hooks->opaque, line);
 }
 
-void pci_config_write(struct pci_bus *bus, uint8_t devfn, unsigned offset, unsigned size, uint32_t value)
+static void store(struct pci_device *dev, unsigned offset, unsigned size, uint32_t value)
 {
-    struct pci_device *dev = bus->devices[devfn];
-
-    if (!dev)
-        return;
-    trace_write(dev, offset, value);
     for (unsigned i = 0; i < size; i++) {
         unsigned at = (offset + i) & 0xff;
         uint8_t byte = (uint8_t)(value >> (8 * i));
@@ -238,6 +238,10 @@ void pci_config_write(struct pci_bus *bus, uint8_t devfn, unsigned offset, unsig
         dev->config[at] = (uint8_t)((dev->config[at] & ~mask) | (byte & mask));
         dev->config[at] = (uint8_t)(dev->config[at] & ~(byte & dev->w1c[at]));
     }
+}
+
+static void take_effect(struct pci_device *dev, unsigned offset, unsigned size)
+{
     if (pci_touches(offset, size, PCI_COMMAND, PCI_COMMAND + 1) ||
         pci_touches(offset, size, PCI_BASE_ADDRESS_0, PCI_BASE_ADDRESS_0 + 23) ||
         pci_touches(offset, size, PCI_ROM_ADDRESS, PCI_ROM_ADDRESS + 3))
@@ -246,4 +250,19 @@ void pci_config_write(struct pci_bus *bus, uint8_t devfn, unsigned offset, unsig
         update_master(dev);
     if (dev->config_written)
         dev->config_written(dev, offset, size);
+}
+
+void pci_config_write(struct pci_bus *bus, uint8_t devfn, unsigned offset, unsigned size, uint32_t value)
+{
+    struct pci_device *dev = bus->devices[devfn];
+    gmem_view *before;
+
+    if (!dev)
+        return;
+    before = pci_seen_now(bus, false);
+    trace_write(dev, offset, value);
+    store(dev, offset, size, value);
+    take_effect(dev, offset, size);
+    pci_seen_log_own_rom(dev, before);
+    gmem_view_unref(before);
 }

@@ -90,6 +90,20 @@ int pci_bus_create(gmem_vm *vm, gmem_region *memory, gmem_region *io, gmem_regio
 /* After all its devices have ended. */
 void pci_bus_destroy(struct pci_bus *bus);
 void pci_bus_set_intx(struct pci_bus *bus, const struct pci_intx *intx);
+
+/* The processors' side of the bridge. With it, what a guest does to itself in configuration space is logged. */
+struct pci_processors {
+    gmem_space *memory; /* what they see; borrowed */
+    gmem_space *ports;
+    /*
+     * The guest-physical address of the instruction that the processor whose access is being served executes. Not 0: there is
+     * no such processor, or it can't be told.
+     */
+    int (*executing)(void *opaque, uint64_t *ret_addr);
+    void *opaque;
+};
+void pci_bus_set_processors(struct pci_bus *bus, const struct pci_processors *processors);
+
 const struct pc_hooks *pci_bus_hooks(const struct pci_bus *bus);
 /*
  * A line about something that the guest did. Only the first PCI_LOG_MAX are passed on, so that it can't fill the log; the last

@@ -9,6 +9,7 @@
  *    unprogrammed register and one that is being sized hold.
  *  - A mapping that a listener refuses (the kernel takes no memory slot there) leaves the BAR unmapped, with a log line.
  *    The register keeps what the guest wrote; the next write to it, or another address, tries again.
+ *  - A BAR that is mapped may still be behind what has a higher priority, such as RAM. That is logged too.
  *
  * Runs under the machine's device lock, or before the processors run.
  */
@@ -95,6 +96,7 @@ static void update(struct pci_device *dev, unsigned n)
     struct pci_bar *bar = &dev->bars[n];
     gmem_region *container = container_of(dev, bar);
     uint64_t wanted = decode(dev, n);
+    gmem_view *before;
     int err;
 
     if (wanted == bar->address)
@@ -109,11 +111,15 @@ static void update(struct pci_device *dev, unsigned n)
     }
     if (wanted == PCI_UNMAPPED)
         return;
+    before = pci_seen_now(dev->bus, bar->type & PCI_BAR_IO);
     err = gmem_region_add_priority(container, wanted, bar->region, BAR_PRIORITY);
-    if (err)
+    if (err) {
         log_refusal(dev, n, "mapped at", wanted, err);
-    else
+    } else {
         bar->address = wanted;
+        pci_seen_log_covered(dev, n, before);
+    }
+    gmem_view_unref(before);
 }
 
 void pci_bars_update(struct pci_device *dev)

@@ -28,8 +28,8 @@ struct bench {
 
     char *lines; /* every trace line, with a newline each */
     size_t used, room;
-    unsigned logs;
     char last_log[512];
+    atomic_uint logs;    /* last_log is the line of the last one counted */
     uint64_t refuse_gpa; /* slots are refused from here on */
     unsigned refusals;
 
@@ -58,8 +58,8 @@ static inline void bench_log(void *opaque, const char *text)
 {
     struct bench *bench = opaque;
 
-    bench->logs++;
     snprintf(bench->last_log, sizeof(bench->last_log), "%s", text);
+    atomic_fetch_add(&bench->logs, 1);
 }
 
 static inline void bench_console(void *opaque, char c)

@@ -140,6 +140,26 @@ static bool has_dot(struct bench *bench)
     return atomic_load(&bench->console_len) && memchr(bench->console, '.', atomic_load(&bench->console_len));
 }
 
+static bool has_log(struct bench *bench)
+{
+    return atomic_load(&bench->logs) != 0;
+}
+
+/* Exactly one line was logged, which is text and an address between first and last. */
+static void assert_logged_at(struct bench *bench, const char *text, uint64_t first, uint64_t last)
+{
+    const size_t len = strlen(text);
+    char *end;
+    uint64_t addr;
+
+    assert_int_equal(bench->logs, 1);
+    if (strncmp(bench->last_log, text, len) != 0)
+        fail_msg("\"%s\" is not \"%s...\"", bench->last_log, text);
+    addr = strtoull(bench->last_log + len, &end, 16);
+    assert_int_equal(*end, 0);
+    assert_in_range(addr, first, last);
+}
+
 static struct bench *kvm_bench(void)
 {
     if (!have_kvm()) {
@@ -247,10 +267,12 @@ static void test_bar_over_own_code(void **state)
     start(bench);
     /* KVM can't run code out of device registers; whatever it makes of that, the machine can be ended. */
     assert_true(wait_until(has_dot, bench, WAIT));
+    assert_true(wait_until(has_log, bench, WAIT));
     if (wait_until(has_event, bench, 3))
         assert_int_equal(atomic_load(&bench->event), 1 + PC_EVENT_FAILED);
     machine_stop(bench->machine);
     assert_string_equal(seen_at(bench, 0xffff0000), "edid");
+    assert_logged_at(bench, "VGA: the guest switched off the ROM that it runs from, at 0x", 0xffff0000, 0xffff0fff);
     bench_free(bench);
 }
 
@@ -269,9 +291,52 @@ static void test_rom_disabled(void **state)
     code_end(&code);
     bench_open(bench, &config);
     start(bench);
-    assert_true(wait_until(has_dot, bench, WAIT));
+    assert_true(wait_until(has_log, bench, WAIT));
     machine_stop(bench->machine);
     assert_null(memchr(bench->console, '!', sizeof(bench->console)));
+    assert_logged_at(bench, "i440FX: the guest switched off the ROM that it runs from, at 0x", 0xf0000, 0xf00ff);
+    bench_free(bench);
+}
+
+/* The same in 64-bit mode, with paging: the code runs at 0x400200, which is 0xf0200 in memory, as the line says. */
+static void test_rom_disabled_paging(void **state)
+{
+    /* Segment 8: flat, 64-bit code; and what lgdt loads. */
+    static const char segments[] = "\0\0\0\0\0\0\0\0\xff\xff\0\0\0\x9b\xaf";
+    static const char table[] = "\x0f\0\0\x70\0";
+    /* From the root at 0x2000 on: 0x7000 and 0xf0000 are where they are, 0x400000 is 0xf0000. */
+    static const struct {
+        uint64_t at, page;
+    } pages[] = {{0x2000, 0x3000}, {0x3000, 0x4000},           {0x4000, 0x5000},
+                 {0x4010, 0x6000}, {0x5000 + 8 * 0x7, 0x7000}, {0x5000 + 8 * 0xf0, 0xf0000},
+                 {0x6000, 0xf0000}};
+    struct bench *bench = kvm_bench();
+    struct pc_config config = kvm_config(bench, 1);
+    struct code code = code_begin(bench);
+    gmem_space *memory;
+
+    (void)state;
+    EMIT(&code, "\xea\x05\x00\x00\xf0");                                             /* jmp 0xf000:5 */
+    EMIT(&code, "\x31\xc0\x8e\xd8\x66\x0f\x01\x16\x20\x70");                         /* ds = 0; lgdt [0x7020] */
+    EMIT(&code, "\x66\xb8\x20\x00\x00\x00\x0f\x22\xe0");                             /* cr4 = PAE */
+    EMIT(&code, "\x66\xb8\x00\x20\x00\x00\x0f\x22\xd8");                             /* cr3 = 0x2000 */
+    EMIT(&code, "\x66\xb9\x80\x00\x00\xc0\x0f\x32\x66\x0d\x00\x01\x00\x00\x0f\x30"); /* EFER |= LME */
+    EMIT(&code, "\x0f\x20\xc0\x66\x0d\x01\x00\x00\x80\x0f\x22\xc0");                 /* cr0 |= PG, PE */
+    EMIT(&code, "\x66\xea\x00\x02\x40\x00\x08\x00");                                 /* jmp 8:0x400200 */
+    code.at = bench->firmware + 0x200;
+    EMIT(&code, "\x66\xba\xf8\x0c\xb8\x58\x00\x00\x80\xef"); /* dx = 0xcf8; out dx, 0x80000058 */
+    EMIT(&code, "\x66\xba\xfc\x0c\xb8\x00\x30\x00\x00\xef"); /* dx = 0xcfc; out dx, 0x3000 */
+    code_end(&code);
+    bench_open(bench, &config);
+    memory = machine_memory(bench->machine);
+    assert_int_equal(gmem_space_write(memory, 0x7000, GMEM_ATTRS_NONE, segments, sizeof(segments)), GMEM_OK);
+    assert_int_equal(gmem_space_write(memory, 0x7020, GMEM_ATTRS_NONE, table, sizeof(table)), GMEM_OK);
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        assert_int_equal(gmem_st64_le(memory, pages[i].at, GMEM_ATTRS_NONE, pages[i].page | 3), GMEM_OK);
+    start(bench);
+    assert_true(wait_until(has_log, bench, WAIT));
+    machine_stop(bench->machine);
+    assert_logged_at(bench, "i440FX: the guest switched off the ROM that it runs from, at 0x", 0xf0200, 0xf02ff);
     bench_free(bench);
 }
 
@@ -405,10 +470,15 @@ static void test_never_unmapped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_run_and_poweroff),  cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_lifetime),          cmocka_unit_test(test_triple_fault),
-        cmocka_unit_test(test_bar_over_own_code), cmocka_unit_test(test_rom_disabled),
-        cmocka_unit_test(test_absurd_bars),       cmocka_unit_test(test_two_machines),
+        cmocka_unit_test(test_run_and_poweroff),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_lifetime),
+        cmocka_unit_test(test_triple_fault),
+        cmocka_unit_test(test_bar_over_own_code),
+        cmocka_unit_test(test_rom_disabled),
+        cmocka_unit_test(test_rom_disabled_paging),
+        cmocka_unit_test(test_absurd_bars),
+        cmocka_unit_test(test_two_machines),
         cmocka_unit_test(test_never_unmapped),
     };
 

@@ -185,6 +185,12 @@ static void test_bar_io(void **state)
     assert_int_equal(in8(bench, 0xc000), 0xff);
 }
 
+static void assert_logged(struct bench *bench, unsigned logs, const char *line)
+{
+    assert_int_equal(bench->logs, logs);
+    assert_string_equal(bench->last_log, line);
+}
+
 /* RAM and firmware keep their places or give way, as the map's priorities say; nothing breaks. */
 static void test_bar_over_other(void **state)
 {
@@ -193,17 +199,129 @@ static void test_bar_over_other(void **state)
     cfg_write16(bench, VGA_FN, PCI_COMMAND, PCI_COMMAND_MEMORY);
     cfg_write32(bench, VGA_FN, 0x10, 0x01000000);
     assert_string_equal(seen_at(bench, 0x01000000), "pc.ram");
+    assert_logged(bench, 1,
+                  "VGA: BAR 0 at 0x1000000-0x1ffffff lies over pc.ram, which stays visible at 0x1000000-0x1ffffff");
     cfg_write32(bench, VGA_FN, 0x18, 0xffff0000);
     assert_string_equal(seen_at(bench, 0xffff0000), "edid");
     assert_string_equal(seen_at(bench, 0xfffffff0), "pc.bios");
     cfg_write32(bench, VGA_FN, 0x18, 0xfee00000);
     assert_string_equal(seen_at(bench, 0xfee00000), "kvm-apic-msi");
+    assert_logged(
+        bench, 2,
+        "VGA: BAR 2 at 0xfee00000-0xfee00fff lies over kvm-apic-msi, which stays visible at 0xfee00000-0xfee00fff");
     assert_string_equal(seen_at(bench, 0xffff0000), "pc.bios");
     cfg_write32(bench, VGA_FN, 0x18, 0xfffff000);
     assert_string_equal(seen_at(bench, 0xfffffff0), "pc.bios");
     cfg_write32(bench, VGA_FN, 0x18, 0);
     assert_string_equal(seen_at(bench, 0), "pc.ram");
+    /* Only in part, by two. */
+    cfg_write32(bench, VGA_FN, 0x10, 0xfe000000);
+    assert_string_equal(seen_at(bench, 0xfe000000), "vga.vram");
+    assert_string_equal(seen_at(bench, 0xfec00000), "kvm-ioapic");
+    assert_logged(bench, 3,
+                  "VGA: BAR 0 at 0xfe000000-0xfeffffff lies over kvm-ioapic, which stays visible at "
+                  "0xfec00000-0xfec00fff (and there is more)");
+    /* What is not moved is not told again. */
+    cfg_write16(bench, VGA_FN, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    cfg_write32(bench, VGA_FN, 0x10, 0xfe000000);
+    assert_int_equal(bench->logs, 3);
+}
+
+/* Ports of devices lie behind a BAR, unless they are put in front of it. */
+static void test_bar_over_ports(void **state)
+{
+    struct bench *bench = *state;
+    gmem_region *front;
+
+    cfg_write16(bench, IDE_FN, PCI_COMMAND, PCI_COMMAND_IO);
+    cfg_write32(bench, IDE_FN, 0x20, 0x70);
+    cfg_write32(bench, IDE_FN, 0x20, 0xc000);
     assert_int_equal(bench->logs, 0);
+    assert_int_equal(gmem_region_create_reserved(machine_vm(bench->machine), "front", GMEM_SIZE(4), NULL, &front), 0);
+    assert_int_equal(gmem_region_add_priority(pci_bus_io(machine_pci(bench->machine)), 0xd008, front, 2), 0);
+    cfg_write32(bench, IDE_FN, 0x20, 0xd000);
+    assert_logged(bench, 1, "piix3-ide: BAR 4 at 0xd000-0xd00f lies over front, which stays visible at 0xd008-0xd00b");
+    gmem_region_unref(front);
+}
+
+struct processor {
+    uint64_t addr;
+    int err;
+    unsigned asked;
+};
+
+static int executing(void *opaque, uint64_t *ret_addr)
+{
+    struct processor *processor = opaque;
+
+    processor->asked++;
+    *ret_addr = processor->addr;
+    return processor->err;
+}
+
+static void set_pam0(struct bench *bench, uint8_t value)
+{
+    cfg_write8(bench, I440FX_FN, 0x59, value);
+}
+
+/* Who takes the ROM away that a processor runs from is told so, once; who changes anything else is not. */
+static void test_own_rom(void **state)
+{
+    struct bench *bench = *state;
+    struct processor processor = {.addr = 0xf1234};
+    const struct pci_processors processors = {.memory = machine_memory(bench->machine),
+                                              .ports = machine_io(bench->machine),
+                                              .executing = executing,
+                                              .opaque = &processor};
+
+    pci_bus_set_processors(machine_pci(bench->machine), &processors);
+    /* Nothing that the processor runs from: other windows, and it is not even asked where no map changes. */
+    cfg_write32(bench, I440FX_FN, 0x5c, 0x33333333);
+    assert_int_equal(processor.asked, 1);
+    cfg_write8(bench, VGA_FN, PCI_INTERRUPT_LINE, 11);
+    assert_int_equal(processor.asked, 1);
+    assert_int_equal(bench->logs, 0);
+
+    set_pam0(bench, 0x30);
+    assert_logged(bench, 1, "i440FX: the guest switched off the ROM that it runs from, at 0xf1234");
+    set_pam0(bench, 0x30);
+    assert_int_equal(bench->logs, 1);
+    /* Memory, and the same memory without and with write protection. */
+    set_pam0(bench, 0x10);
+    set_pam0(bench, 0x30);
+    assert_int_equal(bench->logs, 1);
+    /* Protected memory is ROM too when it goes. */
+    set_pam0(bench, 0x10);
+    set_pam0(bench, 0x00);
+    assert_logged(bench, 2, "i440FX: the guest switched off the ROM that it runs from, at 0xf1234");
+    /* A copy in RAM that is protected is not the ROM. */
+    set_pam0(bench, 0x10);
+    assert_int_equal(bench->logs, 3);
+    set_pam0(bench, 0x00);
+    assert_int_equal(bench->logs, 4);
+
+    /* From the top of 4 GiB the copy below 1 MiB can be switched as one likes. */
+    processor.addr = 0xffff1234;
+    set_pam0(bench, 0x30);
+    set_pam0(bench, 0x00);
+    assert_int_equal(bench->logs, 4);
+    /* But not what is in front of it. */
+    cfg_write16(bench, VGA_FN, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    cfg_write32(bench, VGA_FN, 0x18, 0xffff1000);
+    assert_logged(bench, 5, "VGA: the guest switched off the ROM that it runs from, at 0xffff1234");
+    /* An option ROM, by its own register. */
+    cfg_write32(bench, VGA_FN, 0x30, 0xe2000001);
+    processor.addr = 0xe2000010;
+    cfg_write32(bench, VGA_FN, 0x30, 0xe2000000);
+    assert_logged(bench, 6, "VGA: the guest switched off the ROM that it runs from, at 0xe2000010");
+    /* Nobody says where it runs, or nobody is asked. */
+    processor.addr = 0xf1234;
+    processor.err = -ENOENT;
+    set_pam0(bench, 0x30);
+    set_pam0(bench, 0x00);
+    pci_bus_set_processors(machine_pci(bench->machine), &(struct pci_processors){.memory = NULL});
+    set_pam0(bench, 0x30);
+    assert_int_equal(bench->logs, 6);
 }
 
 /* A mapping that is refused leaves the BAR unmapped and everything else as it was, with a line in the log. */
@@ -381,6 +499,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bar_mapping, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bar_io, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bar_over_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bar_over_ports, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_rom, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bar_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bar_64, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bus_master, setup, teardown),

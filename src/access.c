@@ -266,7 +266,7 @@ static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct g
         return GMEM_OK;
     access->space = space;
     rcu_read_lock();
-    view = rcu_dereference(space->view);
+    view = gmem__space_view(space);
     result = gmem__access(access, view, gmem__view_find(view, addr), addr, size);
     rcu_read_unlock();
     return result;

@@ -79,7 +79,7 @@ static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, c
         const uint8_t *host;                                                                                           \
                                                                                                                        \
         rcu_read_lock();                                                                                               \
-        view = rcu_dereference(space->view);                                                                           \
+        view = gmem__space_view(space);                                                                                \
         range = gmem__view_find(view, addr);                                                                           \
         host = word_to_read(range, addr, sizeof(value));                                                               \
         if (host)                                                                                                      \
@@ -101,7 +101,7 @@ static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, c
         uint8_t *host;                                                                                                 \
                                                                                                                        \
         rcu_read_lock();                                                                                               \
-        view = rcu_dereference(space->view);                                                                           \
+        view = gmem__space_view(space);                                                                                \
         range = gmem__view_find(view, addr);                                                                           \
         host = word_to_write(range, addr, sizeof(bytes));                                                              \
         if (host)                                                                                                      \

@@ -2,194 +2,449 @@
 /*
  * commit.c - from the journal to published views.
  *
- *   A. What an edit can have changed is found by walking up from the edited regions, and from the containers they left, through
- *      everything that shows them. A root that the walk does not reach shows what it did before.
- *   B. A root is rendered at most once per commit, whatever the number of spaces that show it. A view that comes out
- *      equal to the one published stays the one published.
- *   C. Listeners are told before anything is published (G5). Until then a failure only drops what was rendered.
- *   D. Publishing can't fail and never waits (G3): replaced views are retired to the reclamation thread.
+ *   A. Only the spans in which an edit can have changed something are rendered (changed.c), and compared with what was there. So a
+ *      commit costs what changed, not what there is.
+ *   B. A root is rendered once, whatever the number of spaces that come down to it: they have one struct gmem__shown, which
+ *      publishes for all of them.
+ *   C. Listeners are told before anything is published (G5). Until then a failure only drops what was made.
+ *   D. Publishing can't fail and never waits (G3): replaced versions end on the reclamation thread.
  *
- * Invariant between commits: all spaces that show the same stripped root (gmem__render_root()) have
- * the same view object, and root->view is that object; spaces that show nothing have vm->empty.
+ * Invariant between commits: a space has the shown of the region that its root comes down to
+ * (gmem__render_root()), or vm->none.
  *
  * All of this runs with the writer turn held.
  */
+#include "changed.h"
 #include "render.h"
 #include "transaction.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct commit {
     gmem_vm *vm;
-    uint64_t epoch;
-    gmem_view *made; /* new views, through commit_next; each with its creation reference */
+    uint64_t was_epoch;
+    bool all_ranges; /* somebody wants to hear what did not change */
+    bool changed;    /* there is something to tell or to publish */
+    struct gmem__ranges part;
 };
 
-static void mark_changed(struct commit *commit)
+/* --- which region each space comes down to --- */
+
+static int shown_of(struct commit *commit, gmem_region *root, struct gmem__shown **ret_shown)
 {
-    gmem_vm *vm = commit->vm;
-    size_t i;
-
-    for (i = 0; i < vm->undo_count; i++) {
-        gmem__region_mark_up(vm->undos[i].region, commit->epoch);
-        if (vm->undos[i].old.container)
-            gmem__region_mark_up(vm->undos[i].old.container, commit->epoch);
-    }
-}
-
-static int render(struct commit *commit, gmem_region *root, gmem_view **ret_view)
-{
-    struct gmem__ranges ranges = {0};
-    int err;
-
-    GMEM__COUNT(commit->vm, views_rendered, 1);
-    err = gmem__render(root, 0, GMEM__LAST, &ranges);
-    if (!err)
-        err = gmem__view_create(commit->vm, root, &ranges, ret_view);
-    free(ranges.items);
-    if (err == -E2BIG)
-        return gmem__refuse(commit->vm, err,
-                            "\"%s\" shows containers and aliases nested deeper than %u, or too many pieces", root->name,
-                            GMEM_DEPTH_MAX);
-    return err ? gmem__refuse(commit->vm, err, "no memory to render \"%s\"", root->name) : 0;
-}
-
-/* The view that shows root after this commit, borrowed. */
-static int view_of(struct commit *commit, gmem_region *root, gmem_view **ret_view)
-{
-    gmem_view *view;
+    struct gmem__shown *shown;
     int err;
 
     if (!root) {
-        *ret_view = commit->vm->empty;
+        *ret_shown = commit->vm->none;
         return 0;
     }
-    /* Published for root and not reached by the walk, or rendered for another space a moment ago. */
-    if (root->view && (root->mark != commit->epoch || root->rendered == commit->epoch)) {
-        *ret_view = root->view;
-        return 0;
+    shown = root->shown;
+    if (!shown) {
+        err = gmem__shown_create(commit->vm, root, &shown);
+        if (err)
+            return err;
+        shown->fresh = true;
+        gmem__link_before(&commit->vm->shown, &shown->link);
+        root->shown = shown;
+        commit->vm->shape++;
     }
-    err = render(commit, root, &view);
-    if (err)
-        return err;
-    if (root->view && gmem__view_equal(root->view, view)) {
-        gmem_view_unref(view);
-    } else {
-        view->commit_next = commit->made;
-        view->before = root->view;
-        commit->made = view;
-        root->view = view;
-    }
-    root->rendered = commit->epoch;
-    *ret_view = root->view;
+    *ret_shown = shown;
     return 0;
 }
 
-static int render_spaces(struct commit *commit, size_t *ret_changed)
+static int settle_space(struct commit *commit, gmem_space *space)
 {
+    struct gmem__shown *shown;
+    int err = shown_of(commit, gmem__render_root(space->root), &shown);
+
+    if (err || shown == space->shown)
+        return err;
+    space->next_shown = shown;
+    commit->vm->roots_moved = true;
+    shown->coming++;
+    space->shown->coming--;
+    commit->changed = true;
+    return 0;
+}
+
+static int settle_roots(struct commit *commit)
+{
+    gmem_vm *vm = commit->vm;
+    bool roots = gmem__changed_roots(vm);
     struct gmem__link *link;
     gmem_space *space;
-    gmem_view *view;
-    int err;
+    size_t i;
+    int err = 0;
 
-    for (link = commit->vm->spaces.next; link != &commit->vm->spaces; link = link->next) {
-        space = GMEM__OF(link, gmem_space, vm_link);
-        if (!space->fresh && space->root->mark != commit->epoch)
-            continue;
-        err = view_of(commit, gmem__render_root(space->root), &view);
-        if (err)
-            return err;
-        if (view != space->view) {
-            space->next = view;
-            (*ret_changed)++;
+    if (roots) {
+        vm->epoch++;
+        for (i = 0; i < vm->undo_count; i++) {
+            gmem__region_mark_up(vm->undos[i].region, vm->epoch);
+            if (vm->undos[i].old.container)
+                gmem__region_mark_up(vm->undos[i].old.container, vm->epoch);
         }
     }
+    if (!roots && !vm->fresh_spaces)
+        return 0;
+    for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next) {
+        space = GMEM__OF(link, gmem_space, vm_link);
+        if (space->fresh || (roots && space->root->mark == vm->epoch))
+            err = settle_space(commit, space);
+    }
+    return err;
+}
+
+/* --- one shown: render, compare, make the next version --- */
+
+/* The ranges of before and of after that stand for [first, last], which no range crosses the ends of. */
+struct part {
+    uint64_t first, last;
+    size_t before_from, after_from, after_count;
+};
+
+struct parts {
+    struct part *items;
+    size_t count, room;
+};
+
+/*
+ * The span of a version that [first, last] makes when the ranges that it cuts or touches are taken
+ * in whole.
+ */
+static struct gmem__span widen(const gmem_view *view, const struct gmem__span *span)
+{
+    struct gmem__span wide = *span;
+    const struct gmem__range *range;
+    uint64_t below = span->first > 0 ? span->first - 1 : 0,
+             above = span->last < GMEM__LAST ? span->last + 1 : GMEM__LAST;
+
+    range = gmem__view_find(view, below);
+    if (range)
+        wide.first = gmem__min(wide.first, range->first);
+    range = gmem__view_find(view, above);
+    if (range && range->first <= above)
+        wide.last = gmem__max(wide.last, range->last);
+    return wide;
+}
+
+/* The piece of range that is in [first, last]. */
+static struct gmem__range cut(const struct gmem__range *range, uint64_t first, uint64_t last)
+{
+    struct gmem__range piece = *range;
+
+    piece.first = gmem__max(range->first, first);
+    piece.last = gmem__min(range->last, last);
+    piece.offset += piece.first - range->first;
+    if (piece.host)
+        piece.host += piece.first - range->first;
+    return piece;
+}
+
+/*
+ * What is seen in wide when span has been rendered again: the ends as they were, the middle anew;
+ * into commit->part.
+ */
+static int render_part(struct commit *commit, const struct gmem__shown *shown, const struct gmem__span *span,
+                       const struct gmem__ranges *before, size_t before_from)
+{
+    const struct gmem__range *range;
+    struct gmem__range piece;
+    int err = 0;
+
+    commit->part.count = 0;
+    if (before_from < before->count && before->items[before_from].first < span->first) {
+        piece = cut(&before->items[before_from], 0, span->first - 1);
+        err = gmem__ranges_add(&commit->part, &piece);
+    }
+    if (!err && shown->root)
+        err = gmem__render(shown->root, span->first, span->last, &commit->part);
+    if (!err && before_from < before->count) {
+        range = &before->items[before->count - 1];
+        if (range->last > span->last) {
+            piece = cut(range, span->last + 1, GMEM__LAST);
+            err = gmem__ranges_add(&commit->part, &piece);
+        }
+    }
+    return err;
+}
+
+static int ranges_append(struct gmem__ranges *ranges, const struct gmem__ranges *more)
+{
+    int err = gmem__grow((void **)&ranges->items, &ranges->room, ranges->count + more->count, sizeof(*ranges->items));
+
+    if (err)
+        return err;
+    if (more->count > 0)
+        memcpy(ranges->items + ranges->count, more->items, more->count * sizeof(*more->items));
+    ranges->count += more->count;
     return 0;
+}
+
+/* Compare wide before and after span is rendered again. */
+static int compare_part(struct commit *commit, const struct gmem__shown *shown, const struct gmem__span *span,
+                        const struct gmem__span *wide, struct gmem__changes *changes, struct parts *parts)
+{
+    struct part part = {wide->first, wide->last, changes->before.count, changes->after.count, 0};
+    int err;
+
+    err = gmem__grow((void **)&parts->items, &parts->room, parts->count + 1, sizeof(*parts->items));
+    if (!err)
+        err = gmem__view_ranges(shown->view, wide->first, wide->last, &changes->before);
+    if (!err)
+        err = render_part(commit, shown, span, &changes->before, part.before_from);
+    if (!err)
+        err = ranges_append(&changes->after, &commit->part);
+    if (!err)
+        err = gmem__diff(changes, part.before_from, part.after_from);
+    if (err)
+        return err;
+    part.after_count = changes->after.count - part.after_from;
+    parts->items[parts->count++] = part;
+    return 0;
+}
+
+static int compare_all(struct commit *commit, struct gmem__shown *shown, struct gmem__changes *changes,
+                       struct parts *parts)
+{
+    static const struct gmem__span all = {0, GMEM__LAST};
+    struct gmem__span span, wide, next;
+    size_t i;
+    int err = 0;
+
+    /* Many spans of a small map: at once is cheaper than one by one. */
+    if (shown->fresh || shown->whole || commit->all_ranges ||
+        (shown->span_count > 64 && shown->span_count > shown->view->count / 16))
+        return compare_part(commit, shown, &all, &all, changes, parts);
+    for (i = 0; !err && i < shown->span_count;) {
+        span = shown->spans[i++];
+        wide = widen(shown->view, &span);
+        for (; i < shown->span_count; i++) {
+            next = widen(shown->view, &shown->spans[i]);
+            if (next.first > wide.last)
+                break;
+            span.last = shown->spans[i].last;
+            wide.last = gmem__max(wide.last, next.last);
+        }
+        err = compare_part(commit, shown, &span, &wide, changes, parts);
+    }
+    return err;
+}
+
+/* The version after: a tree that shares all that is in no part. */
+static int make_version(struct commit *commit, const struct gmem__shown *shown, struct gmem__next *next,
+                        const struct parts *parts)
+{
+    const struct gmem__changes *changes = &next->changes;
+    struct gmem__node *tree = shown->view->tree;
+    size_t i;
+    int err = 0;
+
+    next->edit.born = ++commit->vm->epoch;
+    for (i = 0; !err && i < parts->count; i++)
+        err = gmem__tree_splice(&next->edit, &tree, parts->items[i].first, parts->items[i].last,
+                                changes->after.items + parts->items[i].after_from, parts->items[i].after_count);
+    if (!err)
+        next->dropped = malloc((changes->before.count + 1) * sizeof(gmem_region *));
+    if (!err && !next->dropped)
+        err = -ENOMEM;
+    if (!err)
+        err = gmem__view_create(commit->vm, shown->root, tree,
+                                shown->view->count - changes->before.count + changes->after.count, &next->view);
+    if (err)
+        return err;
+    for (i = 0; i < changes->before.count; i++)
+        next->dropped[i] = changes->before.items[i].region;
+    for (i = 0; i < changes->after.count; i++)
+        gmem__region_pin(changes->after.items[i].region);
+    return 0;
+}
+
+static void next_free(struct gmem__next *next)
+{
+    gmem__changes_free(&next->changes);
+    free(next->dropped);
+    free(next);
+}
+
+static int render_shown(struct commit *commit, struct gmem__shown *shown)
+{
+    struct gmem__next *next = calloc(1, sizeof(*next));
+    struct parts parts = {0};
+    int err;
+
+    if (!next)
+        return -ENOMEM;
+    GMEM__COUNT(commit->vm, views_rendered, 1);
+    err = compare_all(commit, shown, &next->changes, &parts);
+    if (!err)
+        err = gmem__diff_extras(&next->changes, commit->was_epoch);
+    if (!err && next->changes.real > 0)
+        err = make_version(commit, shown, next, &parts);
+    free(parts.items);
+    if (!err && (next->view || next->changes.gone.count > 0 || next->changes.come.count > 0)) {
+        shown->next = next;
+        commit->changed = true;
+        return 0;
+    }
+    gmem__tree_abandon(&next->edit);
+    next_free(next);
+    if (err == -E2BIG)
+        return gmem__refuse(commit->vm, err,
+                            "\"%s\" shows containers and aliases nested deeper than %u, or too many pieces",
+                            shown->root->name, GMEM_DEPTH_MAX);
+    return err;
+}
+
+static int render_all(struct commit *commit)
+{
+    struct gmem__link *link;
+    struct gmem__shown *shown;
+    int err = 0;
+
+    for (link = commit->vm->shown.next; !err && link != &commit->vm->shown; link = link->next) {
+        shown = GMEM__OF(link, struct gmem__shown, link);
+        /* Not where nobody will look any more. */
+        if ((shown->fresh || shown->whole || shown->span_count > 0) &&
+            (shown->coming >= 0 || shown->spaces > (size_t)-shown->coming))
+            err = render_shown(commit, shown);
+    }
+    return err;
+}
+
+/* --- the end --- */
+
+static void publish_version(gmem_vm *vm, struct gmem__shown *shown)
+{
+    struct gmem__next *next = shown->next;
+    gmem_view *before = shown->view;
+
+    before->garbage = next->edit.garbage;
+    before->garbage_count = next->edit.garbage_count;
+    before->dropped = next->dropped;
+    before->dropped_count = next->changes.before.count;
+    next->dropped = NULL;
+    gmem__shown_publish(shown, next->view);
+    /* That of a fresh one counts with the spaces that take it up. */
+    if (!shown->fresh)
+        GMEM__COUNT(vm, views_published, 1);
 }
 
 static void publish(gmem_vm *vm)
 {
     struct gmem__link *link;
+    struct gmem__shown *shown;
     gmem_space *space;
-    gmem_view *old;
 
-    /* All first: a view that one space leaves and another takes up must not look abandoned in between. */
-    for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
-        space = GMEM__OF(link, gmem_space, vm_link);
-        space->fresh = false;
-        if (space->next)
-            gmem__view_publish(space->next);
+    for (link = vm->shown.next; link != &vm->shown; link = link->next) {
+        shown = GMEM__OF(link, struct gmem__shown, link);
+        if (shown->next && shown->next->view)
+            publish_version(vm, shown);
     }
-    for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
-        space = GMEM__OF(link, gmem_space, vm_link);
-        if (!space->next)
-            continue;
-        old = space->view;
-        /* Release: pairs with rcu_dereference() in readers; the view is complete before it can be found. */
-        rcu_assign_pointer(space->view, space->next);
-        space->next = NULL;
-        gmem__view_retire(old);
-        GMEM__COUNT(vm, views_published, 1);
+    if (vm->roots_moved) {
+        for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
+            space = GMEM__OF(link, gmem_space, vm_link);
+            /* First, so that what one space leaves and another takes up is not abandoned in between. */
+            if (space->next_shown)
+                space->next_shown->spaces++;
+        }
+        for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
+            space = GMEM__OF(link, gmem_space, vm_link);
+            if (!space->next_shown)
+                continue;
+            gmem__space_show(space, space->next_shown);
+            space->next_shown->spaces--;
+            GMEM__COUNT(vm, views_published, 1);
+        }
     }
 }
 
-/* Nothing is published: spaces and roots forget what was made. */
-static void discard(struct commit *commit)
+/* Nothing is published: free what was made. */
+static void discard(gmem_vm *vm)
 {
     struct gmem__link *link;
-    gmem_view *view;
+    struct gmem__shown *shown;
+    struct gmem__next *next;
+    size_t i;
 
-    for (link = commit->vm->spaces.next; link != &commit->vm->spaces; link = link->next)
-        GMEM__OF(link, gmem_space, vm_link)->next = NULL;
-    for (view = commit->made; view; view = view->commit_next) {
-        view->root->view = view->before;
-        view->root->rendered = 0;
+    for (link = vm->shown.next; link != &vm->shown; link = link->next) {
+        shown = GMEM__OF(link, struct gmem__shown, link);
+        next = shown->next;
+        if (!next || !next->view)
+            continue;
+        /* Of its tree only the made nodes are its own, and of its pins those of after. */
+        for (i = 0; i < next->changes.after.count; i++)
+            gmem__region_unpin(next->changes.after.items[i].region);
+        gmem__tree_abandon(&next->edit);
+        next->view->tree = NULL;
+        gmem_view_unref(next->view);
     }
 }
 
-static void drop_made(struct commit *commit)
+/* Forget all scratch; shown that nobody took up are gone. */
+static void clean_up(gmem_vm *vm, bool published)
 {
-    gmem_view *view;
+    struct gmem__link *link, *after;
+    struct gmem__shown *shown;
+    gmem_space *space;
 
-    while ((view = commit->made)) {
-        commit->made = view->commit_next;
-        gmem_view_unref(view);
+    for (link = vm->shown.next; link != &vm->shown; link = after) {
+        after = link->next;
+        shown = GMEM__OF(link, struct gmem__shown, link);
+        shown->span_count = 0;
+        shown->whole = false;
+        shown->coming = 0;
+        if (shown->next)
+            next_free(shown->next);
+        shown->next = NULL;
+        if (shown->fresh && shown->spaces == 0) {
+            gmem__link_remove(&shown->link);
+            shown->root->shown = NULL;
+            gmem__shown_free(shown);
+            continue;
+        }
+        shown->fresh = false;
     }
-}
-
-static bool anything_to_do(const gmem_vm *vm)
-{
-    const struct gmem__link *link;
-
-    if (vm->undo_count > 0)
-        return true;
+    vm->none->coming = 0;
+    if (!vm->roots_moved && !vm->fresh_spaces)
+        return;
     for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
-        if (GMEM__OF(link, const gmem_space, vm_link)->fresh)
-            return true;
+        space = GMEM__OF(link, gmem_space, vm_link);
+        space->next_shown = NULL;
+        if (published)
+            space->fresh = false;
     }
-    return false;
+    vm->roots_moved = false;
+    vm->fresh_spaces = vm->fresh_spaces && !published;
 }
 
 int gmem__commit(gmem_vm *vm)
 {
     struct commit commit = {.vm = vm};
-    size_t changed = 0;
     int err;
 
-    if (!anything_to_do(vm))
+    if (vm->undo_count == 0 && !vm->fresh_spaces)
         return 0;
     GMEM__COUNT(vm, commits, 1);
-    commit.epoch = ++vm->epoch;
-    mark_changed(&commit);
-    err = render_spaces(&commit, &changed);
-    if (!err && changed > 0)
-        err = gmem__tell_all(vm);
+    commit.was_epoch = gmem__changed_was(vm);
+    commit.all_ranges = gmem__listeners_want_nop(vm);
+    err = settle_roots(&commit);
+    if (!err)
+        err = gmem__changed_spans(vm);
+    if (!err)
+        err = render_all(&commit);
+    free(commit.part.items);
+    if (err == -ENOMEM)
+        err = gmem__refuse(vm, err, "no memory to render what changed");
+    if (!err && commit.changed)
+        err = gmem__tell_all(vm, commit.was_epoch);
     if (err) {
         GMEM__COUNT(vm, commits_refused, 1);
-        discard(&commit);
+        discard(vm);
     } else {
         publish(vm);
     }
-    drop_made(&commit);
+    clean_up(vm, !err);
     return err;
 }

@@ -153,7 +153,7 @@ size_t gmem__entries_end(const struct gmem__entry *entries, size_t count, size_t
 
 const void *gmem__key_view(const gmem_space *space)
 {
-    return space->view ? space->view : space->vm->empty;
+    return space->shown->view;
 }
 
 const char *gmem_region_type(const gmem_region *region)

@@ -10,7 +10,7 @@
  * are refused then. The turn is not a lock (vm.c), so no lock of the library is held in a callback.
  */
 #include "listener.h"
-#include "diff.h"
+#include "changed.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,89 +236,140 @@ static int record_log(struct gmem__tape *tape, struct gmem__event *event, unsign
     return err;
 }
 
-static int record_extras(struct gmem__tape *tape, gmem_space *space, const gmem_view *before, const gmem_view *after,
-                         enum gmem__change which)
+static int record_extra(struct gmem__tape *tape, gmem_space *space, const struct gmem__extra *extra, bool gone)
 {
-    struct gmem__diff diff = {.before = before, .after = after};
-    const struct gmem__extra *extra;
-    struct gmem__event event;
-    enum gmem__change change;
-    bool gone = which == GMEM__CHANGE_DEL;
+    struct gmem__event event = {.eventfd = extra->eventfd};
+
+    event.section.space = space;
+    event.section.region = extra->region;
+    event.section.first = extra->first;
+    event.section.last = extra->last;
+    event.section.offset = extra->offset;
+    event.section.attrs = extra->attrs;
+    if (extra->is_eventfd)
+        event.call = gone ? GMEM__CALL_EVENTFD_DEL : GMEM__CALL_EVENTFD_ADD;
+    else
+        event.call = gone ? GMEM__CALL_COALESCED_DEL : GMEM__CALL_COALESCED_ADD;
+    return record_for_all(tape, &event, gone);
+}
+
+static int record_extras(struct gmem__tape *tape, gmem_space *space, const struct gmem__extras *extras, bool gone)
+{
+    size_t i;
     int err = 0;
 
-    while (!err && gmem__diff_extras(&diff, &change, &extra)) {
-        if (change != which)
-            continue;
-        memset(&event, 0, sizeof(event));
-        event.section.space = space;
-        event.section.region = extra->region;
-        event.section.first = extra->first;
-        event.section.last = extra->last;
-        event.section.offset = extra->offset;
-        event.section.attrs = extra->attrs;
-        event.eventfd = extra->eventfd;
-        if (extra->is_eventfd)
-            event.call = gone ? GMEM__CALL_EVENTFD_DEL : GMEM__CALL_EVENTFD_ADD;
-        else
-            event.call = gone ? GMEM__CALL_COALESCED_DEL : GMEM__CALL_COALESCED_ADD;
-        err = record_for_all(tape, &event, gone);
-    }
+    for (i = 0; !err && i < extras->count; i++)
+        err = record_extra(tape, space, &extras->items[i], gone);
     return err;
 }
 
-static int record_gone(struct gmem__tape *tape, gmem_space *space, const gmem_view *before, const gmem_view *after)
+static int record_gone(struct gmem__tape *tape, gmem_space *space, const struct gmem__range *range)
 {
-    struct gmem__diff diff = {.before = before, .after = after};
-    const struct gmem__range *was, *now;
     struct gmem__event event = {0};
-    enum gmem__change change;
-    int err = 0;
-
-    while (!err && gmem__diff_ranges(&diff, &change, &was, &now)) {
-        if (change != GMEM__CHANGE_DEL)
-            continue;
-        gmem__range_section(was, space, &event.section);
-        err = record_log(tape, &event, LOG_CLIENTS(was->attrs), 0);
-        event.call = GMEM__CALL_REGION_DEL;
-        if (!err)
-            err = record_for_all(tape, &event, true);
-    }
-    return err;
-}
-
-static int record_new(struct gmem__tape *tape, gmem_space *space, const gmem_view *before, const gmem_view *after)
-{
-    struct gmem__diff diff = {.before = before, .after = after};
-    const struct gmem__range *was, *now;
-    struct gmem__event event = {0};
-    enum gmem__change change;
-    int err = 0;
-
-    while (!err && gmem__diff_ranges(&diff, &change, &was, &now)) {
-        if (change == GMEM__CHANGE_DEL)
-            continue;
-        gmem__range_section(now, space, &event.section);
-        event.call = change == GMEM__CHANGE_ADD ? GMEM__CALL_REGION_ADD : GMEM__CALL_REGION_NOP;
-        err = record_for_all(tape, &event, false);
-        if (!err)
-            err = record_log(tape, &event, change == GMEM__CHANGE_ADD ? 0 : LOG_CLIENTS(was->attrs),
-                             LOG_CLIENTS(now->attrs));
-    }
-    return err;
-}
-
-int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const gmem_view *before, const gmem_view *after)
-{
     int err;
 
-    err = record_extras(tape, space, before, after, GMEM__CHANGE_DEL);
+    gmem__range_section(range, space, &event.section);
+    err = record_log(tape, &event, LOG_CLIENTS(range->attrs), 0);
+    event.call = GMEM__CALL_REGION_DEL;
+    return err ? err : record_for_all(tape, &event, true);
+}
+
+/* before is NULL for a range that is new. */
+static int record_there(struct gmem__tape *tape, gmem_space *space, const struct gmem__range *before,
+                        const struct gmem__range *after)
+{
+    struct gmem__event event = {.call = before ? GMEM__CALL_REGION_NOP : GMEM__CALL_REGION_ADD};
+    int err;
+
+    gmem__range_section(after, space, &event.section);
+    err = record_for_all(tape, &event, false);
+    return err ? err : record_log(tape, &event, before ? LOG_CLIENTS(before->attrs) : 0, LOG_CLIENTS(after->attrs));
+}
+
+int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const struct gmem__changes *changes)
+{
+    const struct gmem__changed *item;
+    size_t i;
+    int err;
+
+    err = record_extras(tape, space, &changes->gone, true);
+    for (i = 0; !err && i < changes->count; i++) {
+        item = &changes->items[i];
+        if (item->change == GMEM__CHANGE_DEL)
+            err = record_gone(tape, space, &changes->before.items[item->before]);
+    }
+    for (i = 0; !err && i < changes->count; i++) {
+        item = &changes->items[i];
+        if (item->change != GMEM__CHANGE_DEL)
+            err = record_there(tape, space,
+                               item->change == GMEM__CHANGE_KEEP ? &changes->before.items[item->before] : NULL,
+                               &changes->after.items[item->after]);
+    }
+    return err ? err : record_extras(tape, space, &changes->come, false);
+}
+
+/* Append the calls that going from one view to another makes in space. */
+static int record_views(struct gmem__tape *tape, gmem_space *space, const gmem_view *before, const gmem_view *after,
+                        uint64_t was_epoch)
+{
+    struct gmem__changes changes = {0};
+    int err = 0;
+
+    if (before)
+        err = gmem__view_ranges(before, 0, GMEM__LAST, &changes.before);
+    if (!err && after)
+        err = gmem__view_ranges(after, 0, GMEM__LAST, &changes.after);
     if (!err)
-        err = record_gone(tape, space, before, after);
+        err = gmem__diff(&changes, 0, 0);
     if (!err)
-        err = record_new(tape, space, before, after);
+        err = gmem__diff_extras(&changes, was_epoch);
     if (!err)
-        err = record_extras(tape, space, before, after, GMEM__CHANGE_ADD);
+        err = gmem__tape_space(tape, space, &changes);
+    gmem__changes_free(&changes);
     return err;
+}
+
+/* --- the end of what was told: at once, without memory --- */
+
+struct ending {
+    struct gmem__tape *tape;
+    gmem_space *space;
+    uint64_t was_epoch;
+};
+
+static int end_extra(void *opaque, const struct gmem__extra *extra)
+{
+    struct ending *ending = opaque;
+
+    return record_extra(ending->tape, ending->space, extra, true);
+}
+
+static int end_intervals(void *opaque, const struct gmem__range *range)
+{
+    return gmem__range_intervals(range, ((struct ending *)opaque)->was_epoch, end_extra, opaque);
+}
+
+static int end_eventfds(void *opaque, const struct gmem__range *range)
+{
+    return gmem__range_eventfds(range, ((struct ending *)opaque)->was_epoch, end_extra, opaque);
+}
+
+static int end_range(void *opaque, const struct gmem__range *range)
+{
+    struct ending *ending = opaque;
+
+    return record_gone(ending->tape, ending->space, range);
+}
+
+/* Calls that are made at once can't fail: there is no tape to run out of memory for. */
+static void tell_end(struct gmem__tape *tape, gmem_space *space)
+{
+    const struct gmem__node *tree = gmem__space_view(space)->tree;
+    struct ending ending = {tape, space, gmem__changed_was(tape->vm)};
+
+    (void)gmem__tree_walk(tree, 0, GMEM__LAST, end_intervals, &ending);
+    (void)gmem__tree_walk(tree, 0, GMEM__LAST, end_eventfds, &ending);
+    (void)gmem__tree_walk(tree, 0, GMEM__LAST, end_range, &ending);
 }
 
 /*
@@ -359,22 +410,41 @@ static void forget_heard(gmem_vm *vm)
         GMEM__OF(link, struct gmem__listener, link)->heard = false;
 }
 
-int gmem__tell_all(gmem_vm *vm)
+bool gmem__listeners_want_nop(const gmem_vm *vm)
+{
+    const struct gmem__link *link;
+
+    for (link = vm->listeners.next; link != &vm->listeners; link = link->next) {
+        if (GMEM__OF(link, const struct gmem__listener, link)->user->region_nop)
+            return true;
+    }
+    return false;
+}
+
+/* What a commit changes in one space. */
+static int record_space(struct gmem__tape *tape, gmem_space *space, uint64_t was_epoch)
+{
+    const struct gmem__shown *shown = space->next_shown;
+
+    if (shown)
+        return record_views(tape, space, space->shown->view,
+                            shown->next && shown->next->view ? shown->next->view : shown->view, was_epoch);
+    shown = space->shown;
+    return shown->next ? gmem__tape_space(tape, space, &shown->next->changes) : 0;
+}
+
+int gmem__tell_all(gmem_vm *vm, uint64_t was_epoch)
 {
     struct gmem__tape tape = {.vm = vm};
     struct gmem__link *link;
-    gmem_space *space;
     int err;
 
     if (gmem__link_empty(&vm->listeners))
         return 0;
     err = record_bracket(&tape, GMEM__CALL_BEGIN);
     forget_heard(vm);
-    for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next) {
-        space = GMEM__OF(link, gmem_space, vm_link);
-        if (space->next)
-            err = gmem__tape_space(&tape, space, space->view, space->next);
-    }
+    for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next)
+        err = record_space(&tape, GMEM__OF(link, gmem_space, vm_link), was_epoch);
     if (!err) {
         struct gmem__event commit = {.call = GMEM__CALL_COMMIT};
 
@@ -412,14 +482,13 @@ static void tell_one_gone(gmem_vm *vm, struct gmem__listener *listener)
     for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next) {
         space = GMEM__OF(link, gmem_space, vm_link);
         if (listens(&tape, listener, space))
-            err = gmem__tape_space(&tape, space, space->view, vm->empty);
+            tell_end(&tape, space);
     }
     if (!err && vm->global_log)
         err = record_bracket(&tape, GMEM__CALL_GLOBAL_STOP);
     if (!err)
         err = record_bracket(&tape, GMEM__CALL_COMMIT);
-    /* Calls that are made at once can't fail: there is no tape to run out of memory for. */
-    (void)err;
+    (void)err; /* as in tell_end() */
 }
 
 void gmem__tell_gone(gmem_space *space)
@@ -428,22 +497,20 @@ void gmem__tell_gone(gmem_space *space)
     struct gmem__link *link, *next;
     struct gmem__listener *listener;
     struct gmem__event event = {0};
-    int err = 0;
 
     for (link = space->vm->listeners.next; link != &space->vm->listeners; link = link->next) {
         event.call = GMEM__CALL_BEGIN;
         event.listener = GMEM__OF(link, struct gmem__listener, link);
-        if (space->view->count > 0 && listens(&tape, event.listener, space))
+        if (gmem__space_view(space)->count > 0 && listens(&tape, event.listener, space))
             make_call_anyway(space->vm, &event);
     }
-    err = gmem__tape_space(&tape, space, space->view, space->vm->empty);
-    (void)err; /* as in tell_one_gone() */
+    tell_end(&tape, space);
     for (link = space->vm->listeners.next; link != &space->vm->listeners; link = next) {
         next = link->next;
         listener = GMEM__OF(link, struct gmem__listener, link);
         event.call = GMEM__CALL_COMMIT;
         event.listener = listener;
-        if (space->view->count > 0 && listens(&tape, listener, space))
+        if (gmem__space_view(space)->count > 0 && listens(&tape, listener, space))
             make_call_anyway(space->vm, &event);
         if (listener->space == space)
             forget(listener);
@@ -474,7 +541,7 @@ static int replay(gmem_vm *vm, struct gmem__listener *listener)
     for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next) {
         space = GMEM__OF(link, gmem_space, vm_link);
         if (listens(&tape, listener, space))
-            err = gmem__tape_space(&tape, space, vm->empty, space->view);
+            err = record_views(&tape, space, NULL, gmem__space_view(space), 0);
     }
     if (!err)
         err = record_bracket(&tape, GMEM__CALL_COMMIT);
@@ -565,55 +632,67 @@ int gmem_vm_set_global_log(gmem_vm *vm, bool on)
     return err;
 }
 
+struct asking {
+    const gmem_region *region;
+    uint64_t first, last;
+    bool clear;
+    gmem_space *space;
+    int err; /* the first refusal */
+};
+
+static void ask(struct asking *asking, const struct gmem__listener *listener, const struct gmem_section *section)
+{
+    gmem_vm *vm = asking->region->vm;
+    int err;
+
+    if (listener->space && listener->space != asking->space)
+        return;
+    GMEM__COUNT(vm, listener_calls, 1);
+    vm->notifying = true;
+    err = call_section(asking->clear ? listener->user->log_clear : listener->user->log_sync, listener->user, section);
+    vm->notifying = false;
+    /* A positive answer is no errno, as in make_call(). */
+    err = err > 0 ? -EINVAL : err;
+    if (err && !asking->err)
+        asking->err =
+            gmem__refuse(vm, err, "listener \"%s\" refused %s of \"%s\" at 0x%llx-0x%llx: %s",
+                         listener->user->name ? listener->user->name : "", asking->clear ? "log_clear" : "log_sync",
+                         asking->region->name, (unsigned long long)section->first, (unsigned long long)section->last,
+                         gmem_strerror(err));
+}
+
+static int ask_range(void *opaque, const struct gmem__range *range)
+{
+    struct asking *asking = opaque;
+    const struct gmem__link *head = &asking->region->vm->listeners, *link;
+    uint64_t from = gmem__max(asking->first, range->offset);
+    uint64_t to = gmem__min(asking->last, range->offset + (range->last - range->first));
+    struct gmem_section section;
+
+    if (range->region != asking->region || from > to)
+        return 0;
+    gmem__range_section(range, asking->space, &section);
+    section.last = section.first + (to - section.offset);
+    section.first += from - section.offset;
+    section.offset = from;
+    for (link = head->next; link != head; link = link->next)
+        ask(asking, GMEM__OF(link, const struct gmem__listener, link), &section);
+    return 0;
+}
+
 /* Ask every listener, for every visible piece of [first, last] of region; all are asked whatever one says. */
 static int ask_all(gmem_region *region, uint64_t first, uint64_t last, bool clear)
 {
-    gmem_vm *vm = region->vm;
-    struct gmem__link *link, *at;
-    struct gmem__listener *listener;
-    struct gmem_section section;
-    uint64_t from, to;
-    gmem_space *space;
-    int err = 0, one;
-    size_t i;
+    struct asking asking = {region, first, last, clear, NULL, 0};
+    struct gmem__link *link;
 
-    for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
-        space = GMEM__OF(link, gmem_space, vm_link);
-        for (i = 0; i < space->view->count; i++) {
-            gmem__range_section(&space->view->ranges[i], space, &section);
-            if (section.region != region)
-                continue;
-            from = gmem__max(first, section.offset);
-            to = gmem__min(last, section.offset + (section.last - section.first));
-            if (from > to)
-                continue;
-            section.last = section.first + (to - section.offset);
-            section.first += from - section.offset;
-            section.offset = from;
-            for (at = vm->listeners.next; at != &vm->listeners; at = at->next) {
-                listener = GMEM__OF(at, struct gmem__listener, link);
-                if (listener->space && listener->space != space)
-                    continue;
-                GMEM__COUNT(vm, listener_calls, 1);
-                vm->notifying = true;
-                one = call_section(clear ? listener->user->log_clear : listener->user->log_sync, listener->user,
-                                   &section);
-                vm->notifying = false;
-                /* A positive answer is no errno, as in make_call(). */
-                one = one > 0 ? -EINVAL : one;
-                if (one && !err)
-                    err =
-                        gmem__refuse(vm, one, "listener \"%s\" refused %s of \"%s\" at 0x%llx-0x%llx: %s",
-                                     listener->user->name ? listener->user->name : "", clear ? "log_clear" : "log_sync",
-                                     region->name, (unsigned long long)section.first, (unsigned long long)section.last,
-                                     gmem_strerror(one));
-            }
-        }
+    for (link = region->vm->spaces.next; link != &region->vm->spaces; link = link->next) {
+        asking.space = GMEM__OF(link, gmem_space, vm_link);
+        (void)gmem__tree_walk(gmem__space_view(asking.space)->tree, 0, GMEM__LAST, ask_range, &asking);
     }
-    return err;
+    return asking.err;
 }
 
-/* Its size may change while the turn is waited for. */
 static int log_ask(gmem_region *region, uint64_t first, const uint64_t *last, bool clear)
 {
     gmem_vm *vm = region->vm;

@@ -5,6 +5,7 @@
 #ifndef GMEM_SRC_LISTENER_H
 #define GMEM_SRC_LISTENER_H
 
+#include "diff.h"
 #include "space.h"
 #include <gmem/listener.h>
 
@@ -49,16 +50,18 @@ struct gmem__tape {
     size_t count, room;
 };
 
-/* Append the calls that changing space from before to after makes. -ENOMEM. */
-int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const gmem_view *before,
-                     const gmem_view *after) GMEM_MUST_CHECK;
+/* Append the calls that the changes make in space. -ENOMEM. */
+int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const struct gmem__changes *changes) GMEM_MUST_CHECK;
+
+/* Whether some listener asks for region_nop. */
+bool gmem__listeners_want_nop(const gmem_vm *vm);
 
 /*
- * commit.c's whole use of listeners: record what every space with a next view changes, call begin
+ * commit.c's whole use of listeners: record what changes in every space, call begin
  * on those who have something to hear, the calls, commit. A refusal plays it backwards and is
  * returned.
  */
-int gmem__tell_all(gmem_vm *vm) GMEM_MUST_CHECK;
+int gmem__tell_all(gmem_vm *vm, uint64_t was_epoch) GMEM_MUST_CHECK;
 /* Tell that space shows nothing any more, ignoring refusals; then forget the listeners of it alone. */
 void gmem__tell_gone(gmem_space *space);
 

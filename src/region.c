@@ -15,6 +15,7 @@
  * can reach any more goes on vm->dead and is buried by whoever has the turn next.
  */
 #include "region.h"
+#include "child_index.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,12 +111,24 @@ void gmem__region_apply(gmem_region *region, const struct gmem__props *props)
 {
     gmem_region *was = region->p.container, *target = region->p.target;
     bool reorder = was != props->container || region->p.priority != props->priority || region->p.seq != props->seq;
+    bool reindex = was != props->container || region->p.seq != props->seq || region->p.offset != props->offset ||
+                   region->p.last != props->last;
 
-    if (was && reorder)
-        gmem__link_remove(&region->sibling);
+    if (was) {
+        was->children_enabled -= gmem__region_enabled(region);
+        if (reorder)
+            gmem__link_remove(&region->sibling);
+        if (reindex)
+            gmem__child_index_remove(&was->child_index, region);
+    }
     region->p = *props;
-    if (region->p.container && reorder)
-        place(region);
+    if (region->p.container) {
+        region->p.container->children_enabled += gmem__region_enabled(region);
+        if (reorder)
+            place(region);
+        if (reindex)
+            gmem__child_index_insert(&region->p.container->child_index, region);
+    }
     if (target != props->target) {
         if (target)
             gmem__link_remove(&region->alias);
@@ -171,6 +184,7 @@ static void bury_one(gmem_region *region)
         child = GMEM__OF(region->children.next, gmem_region, sibling);
         /* It keeps its offset: a space may have it as root. */
         gmem__link_remove(&child->sibling);
+        gmem__child_index_remove(&region->child_index, child);
         child->p.container = NULL;
         gmem_region_unref(child);
     }

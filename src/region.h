@@ -37,6 +37,8 @@ struct gmem__intervals {
     struct gmem__interval items[]; /* by first, last */
 };
 
+struct gmem__shown;
+
 struct gmem__props {
     gmem_region *container; /* NULL: placed nowhere; a reference while placed is held by the container on the child */
     uint64_t offset;        /* in the container; where a root is shown */
@@ -72,11 +74,28 @@ struct gmem_region {
     struct gmem__link aliases; /* .alias: the aliases that aim here */
     struct gmem__link alias;
     struct gmem__link vm_link;
-    uint64_t mark;          /* epoch of the last walk that visited it */
-    gmem_region *walk_next; /* worklist of that walk */
-    gmem_view *view;        /* the view of this root that spaces show or will show; NULL: none. Borrowed. */
-    uint64_t rendered;      /* epoch of the commit that made view anew, or found it still right */
-    gmem_region *dead_next; /* in vm->dead */
+    gmem_region *index_left, *index_right; /* in the container's child index */
+    uint64_t index_last;                   /* highest last address below this node of it */
+    gmem_region *child_index;              /* the children by address */
+    size_t children_enabled;
+    size_t spaces;                 /* of which it is the root */
+    uint64_t mark;                 /* epoch of the last walk that visited it */
+    gmem_region *walk_next;        /* worklist of that walk */
+    struct gmem__shown *shown;     /* what spaces that come down to this root share; NULL: none do */
+    uint64_t reach_shape;          /* vm->shape that reaches was found out for */
+    bool reaches;                  /* it or something that shows it is shown (never false by mistake) */
+    uint64_t was_epoch;            /* epoch of the commit that was belongs to */
+    const struct gmem__props *was; /* the props before that commit's transaction */
+    gmem_region *dead_next;        /* in vm->dead */
+};
+
+/*
+ * How one region was before an edit. Holds references on region and old.container besides those of
+ * the props.
+ */
+struct gmem__undo {
+    gmem_region *region;
+    struct gmem__props old;
 };
 
 static inline bool gmem__region_enabled(const gmem_region *region)

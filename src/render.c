@@ -13,6 +13,7 @@
  * Pure: reads regions under the writer turn, touches nothing but its result and its own memory.
  */
 #include "render.h"
+#include "child_index.h"
 #include "ram.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ struct placement {
 struct walk {
     struct placement *items;
     size_t count, room;
-    unsigned visits; /* pieces met, also those that show nothing themselves */
+    unsigned visits;          /* pieces met, also those that show nothing themselves */
+    struct gmem__found found; /* a stack: the subregions in the windows of the regions that are being visited */
 };
 
 #define INHERITED (GMEM_RANGE_READONLY | GMEM_RANGE_NONVOLATILE)
@@ -39,19 +41,14 @@ struct walk {
  */
 static gmem_region *lone_child(const gmem_region *container, bool *ret_none)
 {
-    gmem_region *child, *found = NULL;
+    gmem_region *child = gmem_region_first_child(container);
 
-    for (child = gmem_region_first_child(container); child; child = gmem_region_next_sibling(child)) {
-        if (!gmem__region_enabled(child))
-            continue;
-        if (found)
-            return NULL;
-        found = child;
-    }
-    *ret_none = !found;
-    if (!found || found->p.offset != 0 || found->p.last > container->p.last)
+    *ret_none = container->children_enabled == 0;
+    if (container->children_enabled != 1)
         return NULL;
-    return found;
+    while (!gmem__region_enabled(child))
+        child = gmem_region_next_sibling(child);
+    return child->p.offset != 0 || child->p.last > container->p.last ? NULL : child;
 }
 
 gmem_region *gmem__render_root(gmem_region *root)
@@ -107,12 +104,57 @@ static int place(struct walk *walk, const gmem_region *region, uint64_t first, u
     return 0;
 }
 
+static int visit(struct walk *walk, const gmem_region *region, uint64_t first, uint64_t last, uint64_t distance,
+                 uint32_t attrs, unsigned depth);
+
+static int visit_child(struct walk *walk, const gmem_region *child, uint64_t first, uint64_t last, uint64_t distance,
+                       uint32_t attrs, unsigned depth)
+{
+    uint64_t child_last = child->p.offset + child->p.last;
+
+    if (child->p.offset > last || child_last < first)
+        return 0;
+    return visit(walk, child, gmem__max(first, child->p.offset) - child->p.offset,
+                 gmem__min(last, child_last) - child->p.offset, distance + child->p.offset, attrs, depth + 1);
+}
+
+/* The winner of two siblings first. */
+static int compare_siblings(const void *a, const void *b)
+{
+    const gmem_region *x = *(const gmem_region *const *)a, *y = *(const gmem_region *const *)b;
+
+    if (x->p.priority != y->p.priority)
+        return x->p.priority > y->p.priority ? -1 : 1;
+    return x->p.seq > y->p.seq ? -1 : 1;
+}
+
+/* The subregions of region in [first, last], in the order in which they win. */
+static int visit_children(struct walk *walk, const gmem_region *region, uint64_t first, uint64_t last,
+                          uint64_t distance, uint32_t attrs, unsigned depth)
+{
+    size_t from = walk->found.count, i;
+    const gmem_region *child;
+    int err = 0;
+
+    if (first == 0 && last == region->p.last) {
+        for (child = gmem_region_first_child(region); !err && child; child = gmem_region_next_sibling(child))
+            err = visit_child(walk, child, first, last, distance, attrs, depth);
+        return err;
+    }
+    err = gmem__child_index_find(region->child_index, first, last, &walk->found);
+    if (!err && walk->found.count - from > 1)
+        qsort(walk->found.items + from, walk->found.count - from, sizeof(const gmem_region *), compare_siblings);
+    /* Deeper visits put their own on top and take them off again; the array may move. */
+    for (i = from; !err && i < walk->found.count; i++)
+        err = visit_child(walk, walk->found.items[i], first, last, distance, attrs, depth);
+    walk->found.count = from;
+    return err;
+}
+
 /* Note what region shows of [first, last] in its own coordinates. */
 static int visit(struct walk *walk, const gmem_region *region, uint64_t first, uint64_t last, uint64_t distance,
                  uint32_t attrs, unsigned depth)
 {
-    const gmem_region *child;
-    uint64_t child_last;
     int err;
 
     if (depth > GMEM_DEPTH_MAX)
@@ -126,12 +168,8 @@ static int visit(struct walk *walk, const gmem_region *region, uint64_t first, u
     if (region->kind == GMEM_KIND_ALIAS)
         return visit(walk, region->p.target, first + region->p.target_from, last + region->p.target_from,
                      distance - region->p.target_from, attrs, depth + 1);
-    for (child = gmem_region_first_child(region); child; child = gmem_region_next_sibling(child)) {
-        child_last = child->p.offset + child->p.last;
-        if (child->p.offset > last || child_last < first)
-            continue;
-        err = visit(walk, child, gmem__max(first, child->p.offset) - child->p.offset,
-                    gmem__min(last, child_last) - child->p.offset, distance + child->p.offset, attrs, depth + 1);
+    if (region->child_index) {
+        err = visit_children(walk, region, first, last, distance, attrs, depth);
         if (err)
             return err;
     }
@@ -182,31 +220,38 @@ static void heap_pop(struct heap *heap)
     heap->items[at] = placement;
 }
 
-static int emit(struct gmem__ranges *ranges, const struct placement *placement, uint64_t first, uint64_t last)
+int gmem__ranges_add(struct gmem__ranges *ranges, const struct gmem__range *range)
 {
-    uint64_t offset = placement->offset + (first - placement->first);
-    struct gmem__range *range;
+    struct gmem__range *top;
     int err;
 
     if (ranges->count > 0) {
-        range = &ranges->items[ranges->count - 1];
-        if (range->region == placement->region && range->attrs == placement->attrs && range->last + 1 == first &&
-            range->offset + (first - range->first) == offset) {
-            range->last = last;
+        top = &ranges->items[ranges->count - 1];
+        if (top->region == range->region && top->attrs == range->attrs && top->last + 1 == range->first &&
+            top->offset + (range->first - top->first) == range->offset) {
+            top->last = range->last;
             return 0;
         }
     }
     err = gmem__grow((void **)&ranges->items, &ranges->room, ranges->count + 1, sizeof(*ranges->items));
-    if (err)
-        return err;
-    range = &ranges->items[ranges->count++];
-    range->first = first;
-    range->last = last;
-    range->offset = offset;
-    range->region = (gmem_region *)(uintptr_t)placement->region;
-    range->attrs = placement->attrs;
-    range->host = placement->region->ram ? placement->region->ram->host + offset : NULL;
-    return 0;
+    if (!err)
+        ranges->items[ranges->count++] = *range;
+    return err;
+}
+
+static int emit(struct gmem__ranges *ranges, const struct placement *placement, uint64_t first, uint64_t last)
+{
+    uint64_t offset = placement->offset + (first - placement->first);
+    struct gmem__range range = {
+        .first = first,
+        .last = last,
+        .offset = offset,
+        .region = (gmem_region *)(uintptr_t)placement->region,
+        .attrs = placement->attrs,
+        .host = placement->region->ram ? placement->region->ram->host + offset : NULL,
+    };
+
+    return gmem__ranges_add(ranges, &range);
 }
 
 static int sweep(const struct walk *walk, struct heap *heap, struct gmem__ranges *ranges)
@@ -261,6 +306,7 @@ int gmem__render(const gmem_region *root, uint64_t first, uint64_t last, struct 
         }
     }
     free(heap.items);
+    free(walk.found.items);
     free(walk.items);
     return err;
 }

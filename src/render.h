@@ -19,4 +19,7 @@ gmem_region *gmem__render_root(gmem_region *root);
  */
 int gmem__render(const gmem_region *root, uint64_t first, uint64_t last, struct gmem__ranges *ranges) GMEM_MUST_CHECK;
 
+/* Append a range, or let it continue the last one if it does. The last must not reach past its first. -ENOMEM. */
+int gmem__ranges_add(struct gmem__ranges *ranges, const struct gmem__range *range) GMEM_MUST_CHECK;
+
 #endif

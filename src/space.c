@@ -5,7 +5,7 @@
  * Writers (create, destroy) hold the writer turn. Readers (lookup, view) run in an RCU read section
  * and take nothing.
  *
- * A new space shows vm->empty until the commit that creates it has told the listeners, so that a
+ * A new space has vm->none until the commit that creates it has told the listeners, so that a
  * refusal leaves nothing behind.
  */
 #include "space.h"
@@ -35,6 +35,18 @@ static int check_create(gmem_vm *vm, const char *name, gmem_region *root, const 
     return 0;
 }
 
+void gmem__space_show(gmem_space *space, struct gmem__shown *shown)
+{
+    struct gmem__shown *before = space->shown;
+
+    if (shown)
+        shown->spaces++;
+    /* Release: pairs with rcu_dereference() in readers. */
+    rcu_assign_pointer(space->shown, shown);
+    if (before && --before->spaces == 0)
+        gmem__shown_retire(before);
+}
+
 /* Link it in, showing nothing, and let a commit do the rest. */
 static int space_attach(gmem_space *space)
 {
@@ -49,13 +61,16 @@ static int space_attach(gmem_space *space)
         return gmem__refuse(vm, -EBUSY, "space \"%s\" can't be created inside a transaction", space->name);
     }
     space->fresh = true;
-    space->view = vm->empty;
-    gmem__view_publish(space->view);
+    vm->fresh_spaces = true;
+    gmem__space_show(space, vm->none);
+    space->root->spaces++;
     gmem__link_before(&vm->spaces, &space->vm_link);
     err = gmem__commit(vm);
     if (err) {
         gmem__link_remove(&space->vm_link);
-        gmem__view_retire(space->view);
+        space->root->spaces--;
+        gmem__space_show(space, NULL);
+        vm->fresh_spaces = false;
     }
     gmem_vm_abort(vm);
     return err;
@@ -102,7 +117,8 @@ void gmem_space_destroy(gmem_space *space)
     }
     gmem__tell_gone(space);
     gmem__link_remove(&space->vm_link);
-    gmem__view_retire(space->view);
+    space->root->spaces--;
+    gmem__space_show(space, NULL);
     gmem__turn_release(vm);
     space_free(space);
 }
@@ -130,7 +146,7 @@ int gmem_space_lookup(gmem_space *space, uint64_t addr, struct gmem_section *ret
     if (!space || !ret_section)
         return -EINVAL;
     rcu_read_lock();
-    range = gmem__view_find(rcu_dereference(space->view), addr);
+    range = gmem__view_find(gmem__space_view(space), addr);
     if (range && range->first <= addr) {
         gmem__region_pin(range->region);
         gmem__range_section(range, space, ret_section);
@@ -160,8 +176,8 @@ gmem_view *gmem_space_view(gmem_space *space)
     gmem_view *view;
 
     rcu_read_lock();
-    view = rcu_dereference(space->view);
-    /* It can't be at zero: the spaces' own reference is given up only after this read section. */
+    view = gmem__space_view(space);
+    /* It can't be at zero: its shown's own reference is given up only after this read section. */
     __atomic_fetch_add(&view->refs, 1, __ATOMIC_RELAXED);
     rcu_read_unlock();
     return view;

@@ -11,12 +11,20 @@ struct gmem_space {
     gmem_region *root; /* a reference held */
     uint8_t fill;      /* what unassigned bytes read as: 0x00 or 0xff */
 
-    gmem_view *view; /* published with rcu_assign_pointer() under the writer turn; a reference held */
+    struct gmem__shown *shown; /* rcu_assign_pointer() under the writer turn */
 
     /* Only with the writer turn. */
     struct gmem__link vm_link;
-    bool fresh;      /* not rendered yet */
-    gmem_view *next; /* scratch of a commit: what will be published; NULL: no change. Borrowed. */
+    bool fresh;                     /* not rendered yet */
+    struct gmem__shown *next_shown; /* scratch of a commit: what it will have instead, or NULL */
 };
+
+static inline gmem_view *gmem__space_view(gmem_space *space)
+{
+    return gmem__shown_view(rcu_dereference(space->shown));
+}
+
+/* Let space have shown (NULL: it ends) from now on. What nobody has any more is retired. With the turn. */
+void gmem__space_show(gmem_space *space, struct gmem__shown *shown);
 
 #endif

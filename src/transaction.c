@@ -42,6 +42,9 @@ static void undo_to(gmem_vm *vm, size_t savepoint)
     struct gmem__undo *undo;
     struct gmem__props now;
 
+    /* What a refused commit found out about the ways up was true of edges that are no more. */
+    if (vm->undo_count > savepoint)
+        vm->shape++;
     while (vm->undo_count > savepoint) {
         undo = &vm->undos[--vm->undo_count];
         now = undo->region->p;

@@ -9,15 +9,6 @@
 #include "region.h"
 
 /*
- * How one region was before an edit. Holds references on region and old.container besides those of
- * the props.
- */
-struct gmem__undo {
-    gmem_region *region;
-    struct gmem__props old;
-};
-
-/*
  * Give region new props, journalling the old ones. Inside a transaction. Takes references for props
  * (the caller's stay the caller's). -ENOMEM: nothing changed.
  */

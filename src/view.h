@@ -1,79 +1,90 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * view.h - the flat view: an immutable, ordered set of disjoint ranges, counted, with the eventfds
- * and coalesced intervals that are visible in it.
+ * view.h - the flat view: an immutable version of what a root shows; and what publishes its versions.
  *
- * Readers reach a view through struct gmem_space.view inside an RCU read section, or by a counted
- * reference. A view holds a pin and a reference on the region of each of its ranges.
+ * Readers come from a space to its shown, and from there to the view, inside an RCU read section;
+ * or hold a counted reference on a view.
  */
 #ifndef GMEM_SRC_VIEW_H
 #define GMEM_SRC_VIEW_H
 
-#include "region.h"
+#include "view_tree.h"
 #include <gmem/space.h>
 #include <urcu-bp.h>
 
-struct gmem__range {
-    uint64_t first, last;
-    uint64_t offset; /* of first in the region */
-    gmem_region *region;
-    uint8_t *host;  /* behind first, when the region has host memory; contiguous to last */
-    uint32_t attrs; /* GMEM_RANGE_* */
-};
-
-/* An eventfd or a coalesced interval where it is visible. */
-struct gmem__extra {
-    uint64_t first, last;
-    uint64_t offset;
-    gmem_region *region;
-    uint32_t attrs;              /* of the range it is in; not compared */
-    bool is_eventfd;             /* else coalesced */
-    struct gmem_eventfd eventfd; /* zero if not */
-};
-
+/*
+ * One version. The versions of a root are chained: each holds a reference on the one that replaced
+ * it, so they end in order, and what a version has that the next has not can be freed with it.
+ */
 struct gmem_view {
-    unsigned long refs;
+    unsigned long refs; /* atomic: the shown's, the version's before, callers' */
     gmem_vm *vm;
-    gmem_region *root;   /* a reference held; NULL: nothing to be seen */
-    unsigned publishers; /* spaces that show it (with the turn); while there are any they hold one reference together */
-    gmem_view *commit_next; /* the views made by the current commit (with the turn) */
-    gmem_view *before;      /* root->view before this commit made this one (with the turn) */
-    struct gmem__range *ranges;
+    gmem_region *root; /* a reference held; NULL: nothing to be seen */
+    struct gmem__node *tree;
     size_t count;
-    struct gmem__extra *extras; /* coalesced first, then eventfds; each by address */
-    size_t extra_count;
+
+    /* Set when it is replaced. */
+    gmem_view *next;
+    struct gmem__garbage *garbage; /* the nodes that next does not have */
+    size_t garbage_count;
+    gmem_region **dropped; /* the regions of ranges that next does not have, a pin each */
+    size_t dropped_count;
     struct rcu_head rcu;
 };
 
-/* What render produces: ranges and extras in growing arrays, without references on regions. */
-struct gmem__ranges {
-    struct gmem__range *items;
-    size_t count, room;
+/* An interval of addresses to be rendered again. */
+struct gmem__span {
+    uint64_t first, last;
 };
 
-/*
- * Make a view of root from rendered ranges, which it takes over (the array is the view's on
- * success). Pins their regions.
- */
-int gmem__view_create(gmem_vm *vm, gmem_region *root, struct gmem__ranges *ranges,
+struct gmem__next; /* diff.h */
+
+/* The region that roots come down to, and the view of it that their spaces share. */
+struct gmem__shown {
+    gmem_vm *vm;
+    gmem_view *view;   /* rcu_assign_pointer() under the writer turn; a reference held. */
+    gmem_region *root; /* a reference held; NULL for vm->none */
+    struct rcu_head rcu;
+
+    /* Only with the writer turn. */
+    struct gmem__link link;
+    size_t spaces; /* how many have it */
+    bool fresh;    /* made by this commit */
+    bool whole;    /* render all of it again */
+    struct gmem__span *spans;
+    size_t span_count, span_room;
+    struct gmem__next *next; /* what this commit changes; NULL: nothing */
+    ptrdiff_t coming;        /* scratch: spaces that will take it up, less those that will leave it */
+};
+
+/* A view that shows ranges of tree, which it takes over. -ENOMEM. */
+int gmem__view_create(gmem_vm *vm, gmem_region *root, struct gmem__node *tree, size_t count,
                       gmem_view **ret_view) GMEM_MUST_CHECK;
-/* Whether both show the same: ranges with all attributes, and extras. Roots are not compared. */
-bool gmem__view_equal(const gmem_view *a, const gmem_view *b);
-/*
- * A space begins, or ceases, to show it. The latter takes effect when the readers of today are
- * gone; never waits.
- */
-void gmem__view_publish(gmem_view *view);
-void gmem__view_retire(gmem_view *view);
+
+/* What shows root, showing nothing yet. Not on vm->shown. -ENOMEM. */
+int gmem__shown_create(gmem_vm *vm, gmem_region *root, struct gmem__shown **ret_shown) GMEM_MUST_CHECK;
+/* Its last space is gone: free it when the readers of today are. */
+void gmem__shown_retire(struct gmem__shown *shown);
+/* Nobody ever saw it. */
+void gmem__shown_free(struct gmem__shown *shown);
+/* Publish view, on which the caller gives up its reference. The one before ends in its time. Never waits. */
+void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view);
+
+/* In a read section, or with the writer turn. */
+static inline gmem_view *gmem__shown_view(struct gmem__shown *shown)
+{
+    return rcu_dereference(shown->view);
+}
 
 /* The first range whose last is at or after addr, or NULL. */
-const struct gmem__range *gmem__view_find(const gmem_view *view, uint64_t addr);
+static inline const struct gmem__range *gmem__view_find(const gmem_view *view, uint64_t addr)
+{
+    return gmem__tree_find(view->tree, addr);
+}
 
-/* Whether two ranges are the same but for the clients that log. */
-bool gmem__range_same(const struct gmem__range *a, const struct gmem__range *b);
-
-/* Total order over extras; 0: the same. Coalesced intervals come before eventfds, each by address. */
-int gmem__extra_compare(const struct gmem__extra *a, const struct gmem__extra *b);
+/* Append all ranges of a view in [first, last]. -ENOMEM. */
+int gmem__view_ranges(const gmem_view *view, uint64_t first, uint64_t last,
+                      struct gmem__ranges *ranges) GMEM_MUST_CHECK;
 
 void gmem__range_section(const struct gmem__range *range, gmem_space *space, struct gmem_section *ret_section);
 

@@ -182,6 +182,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
     gmem__link_init(&vm->regions);
     gmem__link_init(&vm->spaces);
     gmem__link_init(&vm->listeners);
+    gmem__link_init(&vm->shown);
     if (pthread_mutex_init(&vm->mutex, NULL)) {
         free(vm);
         return -ENOMEM;
@@ -191,16 +192,15 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
         free(vm);
         return -ENOMEM;
     }
-    err = gmem__view_create(vm, NULL, &(struct gmem__ranges){0}, &vm->empty);
+    err = gmem__shown_create(vm, NULL, &vm->none);
     if (err) {
         pthread_cond_destroy(&vm->turn_free);
         pthread_mutex_destroy(&vm->mutex);
         free(vm);
         return err;
     }
-    /* The vm itself publishes it for ever, so that it is never retired. */
-    gmem__view_publish(vm->empty);
-    gmem_view_unref(vm->empty);
+    vm->none->spaces = 1; /* the vm's own: it is never retired */
+    vm->shape = 1;
     *ret_vm = vm;
     return 0;
 }
@@ -221,7 +221,7 @@ void gmem_vm_destroy(gmem_vm *vm)
         gmem_space_destroy(GMEM__OF(vm->spaces.next, gmem_space, vm_link));
     /* Views retired so far unpin their regions from the reclamation thread: let it finish. */
     rcu_barrier();
-    gmem_view_unref(vm->empty);
+    gmem__shown_free(vm->none);
     gmem__region_free_all(vm);
     while (!gmem__link_empty(&vm->rams))
         gmem__ram_free(GMEM__OF(vm->rams.next, gmem_ram, link));

@@ -164,8 +164,8 @@ GMEM_API int gmem_region_set_enabled(gmem_region *region, bool enabled) GMEM_MUS
 
 /*
  * Move a placed region within its container; among siblings of equal priority it then counts as
- * placed last. A region that is placed nowhere can be moved too: a space of which it is the root
- * shows it there.
+ * placed last (unless it is there already: that changes nothing). A region that is placed nowhere
+ * can be moved too: a space of which it is the root shows it there.
  *
  * -EOVERFLOW  offset + size is past 2^64
  * -ELOOP      there, an alias would be seen through its own window
@@ -183,7 +183,8 @@ GMEM_API int gmem_region_move(gmem_region *region, uint64_t offset) GMEM_MUST_CH
 GMEM_API int gmem_region_resize(gmem_region *region, gmem_size size) GMEM_MUST_CHECK;
 
 /*
- * Give a placed region another priority; it then counts as placed last among its equals.
+ * Give a placed region another priority; it then counts as placed last among its equals (its own
+ * priority again changes nothing).
  *
  * -ENOENT  it is placed nowhere
  */
@@ -200,8 +201,8 @@ GMEM_API int gmem_region_set_priority(gmem_region *region, int32_t priority) GME
 GMEM_API int gmem_region_set_alias(gmem_region *alias, gmem_region *target, uint64_t offset) GMEM_MUST_CHECK;
 
 /*
- * No writes reach what is seen through it: they are ignored, with GMEM_OK. Any kind but rom, which
- * always is readonly.
+ * No writes reach what is seen through it: they are ignored, with GMEM_OK. Any kind; a rom region
+ * always is readonly and can't be made writable (-EOPNOTSUPP).
  */
 GMEM_API int gmem_region_set_readonly(gmem_region *region, bool readonly) GMEM_MUST_CHECK;
 

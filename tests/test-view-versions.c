@@ -73,11 +73,17 @@ struct reading {
     const struct gmem__range *next, *end;
 };
 
+static bool same(const struct gmem__range *a, const struct gmem__range *b)
+{
+    return a->first == b->first && a->last == b->last && a->offset == b->offset && a->region == b->region &&
+           a->host == b->host && a->attrs == b->attrs;
+}
+
 static int read_one(void *opaque, const struct gmem__range *range)
 {
     struct reading *reading = opaque;
 
-    if (reading->next == reading->end || memcmp(range, reading->next, sizeof(*range)) != 0)
+    if (reading->next == reading->end || !same(range, reading->next))
         return 1;
     reading->next++;
     return 0;

@@ -265,10 +265,10 @@ static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct g
     if (size == 0)
         return GMEM_OK;
     access->space = space;
-    rcu_read_lock();
+    gmem__rcu_enter();
     view = gmem__space_view(space);
     result = gmem__access(access, view, gmem__view_find(view, addr), addr, size);
-    rcu_read_unlock();
+    gmem__rcu_leave();
     return result;
 }
 

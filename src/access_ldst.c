@@ -78,7 +78,7 @@ static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, c
         uint##bits##_t value;                                                                                          \
         const uint8_t *host;                                                                                           \
                                                                                                                        \
-        rcu_read_lock();                                                                                               \
+        gmem__rcu_enter();                                                                                             \
         view = gmem__space_view(space);                                                                                \
         range = gmem__view_find(view, addr);                                                                           \
         host = word_to_read(range, addr, sizeof(value));                                                               \
@@ -86,7 +86,7 @@ static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, c
             value = __atomic_load_n((const gmem__word##bits *)(const void *)host, __ATOMIC_RELAXED);                   \
         else                                                                                                           \
             result = read_bytes(space, view, range, addr, attrs, &value, sizeof(value));                               \
-        rcu_read_unlock();                                                                                             \
+        gmem__rcu_leave();                                                                                             \
         *ret_value = order == HOST_ENDIAN ? value : swap##bits(value);                                                 \
         return result;                                                                                                 \
     }                                                                                                                  \
@@ -100,7 +100,7 @@ static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, c
         const gmem_view *view;                                                                                         \
         uint8_t *host;                                                                                                 \
                                                                                                                        \
-        rcu_read_lock();                                                                                               \
+        gmem__rcu_enter();                                                                                             \
         view = gmem__space_view(space);                                                                                \
         range = gmem__view_find(view, addr);                                                                           \
         host = word_to_write(range, addr, sizeof(bytes));                                                              \
@@ -108,7 +108,7 @@ static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, c
             __atomic_store_n((gmem__word##bits *)(void *)host, bytes, __ATOMIC_RELAXED);                               \
         else                                                                                                           \
             result = write_bytes(space, view, range, addr, attrs, &bytes, sizeof(bytes));                              \
-        rcu_read_unlock();                                                                                             \
+        gmem__rcu_leave();                                                                                             \
         return result;                                                                                                 \
     }
 

@@ -41,8 +41,8 @@ void gmem__space_show(gmem_space *space, struct gmem__shown *shown)
 
     if (shown)
         shown->spaces++;
-    /* Release: pairs with rcu_dereference() in readers. */
-    rcu_assign_pointer(space->shown, shown);
+    /* Release: pairs with gmem__rcu_get() in readers. */
+    gmem__rcu_set(space->shown, shown);
     if (before && --before->spaces == 0)
         gmem__shown_retire(before);
 }
@@ -145,14 +145,14 @@ int gmem_space_lookup(gmem_space *space, uint64_t addr, struct gmem_section *ret
 
     if (!space || !ret_section)
         return -EINVAL;
-    rcu_read_lock();
+    gmem__rcu_enter();
     range = gmem__view_find(gmem__space_view(space), addr);
     if (range && range->first <= addr) {
         gmem__region_pin(range->region);
         gmem__range_section(range, space, ret_section);
         err = 0;
     }
-    rcu_read_unlock();
+    gmem__rcu_leave();
     return err;
 }
 
@@ -175,10 +175,10 @@ gmem_view *gmem_space_view(gmem_space *space)
 {
     gmem_view *view;
 
-    rcu_read_lock();
+    gmem__rcu_enter();
     view = gmem__space_view(space);
     /* It can't be at zero: its shown's own reference is given up only after this read section. */
     __atomic_fetch_add(&view->refs, 1, __ATOMIC_RELAXED);
-    rcu_read_unlock();
+    gmem__rcu_leave();
     return view;
 }

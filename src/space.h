@@ -11,7 +11,7 @@ struct gmem_space {
     gmem_region *root; /* a reference held */
     uint8_t fill;      /* what unassigned bytes read as: 0x00 or 0xff */
 
-    struct gmem__shown *shown; /* rcu_assign_pointer() under the writer turn */
+    struct gmem__shown *shown; /* gmem__rcu_set() under the writer turn */
 
     /* Only with the writer turn. */
     struct gmem__link vm_link;
@@ -21,7 +21,7 @@ struct gmem_space {
 
 static inline gmem_view *gmem__space_view(gmem_space *space)
 {
-    return gmem__shown_view(rcu_dereference(space->shown));
+    return gmem__shown_view(gmem__rcu_get(space->shown));
 }
 
 /* Let space have shown (NULL: it ends) from now on. What nobody has any more is retired. With the turn. */

@@ -2,8 +2,8 @@
 /*
  * view.c - versions of what a root shows: counted, chained, found by readers without a lock.
  *
- *   a. A shown holds one reference on its view. When it publishes another, that reference is given up through call_rcu, so
- *      that a reader who found the view in its read section may use it, and may turn its find into a counted reference, without
+ *   a. A shown holds one reference on its view. When it publishes another, that reference is given up through
+ *      gmem__rcu_defer(), so that a reader who found the view in its read section may use it, and may turn its find into a counted reference, without
  *      waiting (G2, G3).
  *   b. A version holds a reference on the next. So it ends after all versions before it, and the nodes and pins that it has and
  *      the next has not are its own when it ends; no node needs a count of its own.
@@ -88,7 +88,7 @@ void gmem__shown_free(struct gmem__shown *shown)
     free(shown);
 }
 
-static void shown_ended(struct rcu_head *head)
+static void shown_ended(struct gmem__rcu_head *head)
 {
     gmem__shown_free(GMEM__OF(head, struct gmem__shown, rcu));
 }
@@ -97,10 +97,10 @@ void gmem__shown_retire(struct gmem__shown *shown)
 {
     gmem__link_remove(&shown->link);
     shown->root->shown = NULL;
-    call_rcu(&shown->rcu, shown_ended);
+    gmem__rcu_defer(&shown->rcu, shown_ended);
 }
 
-static void view_replaced(struct rcu_head *head)
+static void view_replaced(struct gmem__rcu_head *head)
 {
     gmem_view_unref(GMEM__OF(head, gmem_view, rcu));
 }
@@ -111,9 +111,9 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
 
     before->next = view;
     __atomic_fetch_add(&view->refs, 1, __ATOMIC_RELAXED);
-    /* Release: pairs with rcu_dereference() in readers; the view is complete before it can be found. */
-    rcu_assign_pointer(shown->view, view);
-    call_rcu(&before->rcu, view_replaced);
+    /* Release: pairs with gmem__rcu_get() in readers; the view is complete before it can be found. */
+    gmem__rcu_set(shown->view, view);
+    gmem__rcu_defer(&before->rcu, view_replaced);
 }
 
 void gmem__range_section(const struct gmem__range *range, gmem_space *space, struct gmem_section *ret_section)

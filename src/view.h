@@ -10,7 +10,7 @@
 
 #include "view_tree.h"
 #include <gmem/space.h>
-#include <urcu-bp.h>
+#include "rcu.h"
 
 /*
  * One version. The versions of a root are chained: each holds a reference on the one that replaced
@@ -29,7 +29,7 @@ struct gmem_view {
     size_t garbage_count;
     gmem_region **dropped; /* the regions of ranges that next does not have, a pin each */
     size_t dropped_count;
-    struct rcu_head rcu;
+    struct gmem__rcu_head rcu;
 };
 
 /* An interval of addresses to be rendered again. */
@@ -42,9 +42,9 @@ struct gmem__next; /* diff.h */
 /* The region that roots come down to, and the view of it that their spaces share. */
 struct gmem__shown {
     gmem_vm *vm;
-    gmem_view *view;   /* rcu_assign_pointer() under the writer turn; a reference held. */
+    gmem_view *view;   /* gmem__rcu_set() under the writer turn; a reference held. */
     gmem_region *root; /* a reference held; NULL for vm->none */
-    struct rcu_head rcu;
+    struct gmem__rcu_head rcu;
 
     /* Only with the writer turn. */
     struct gmem__link link;
@@ -73,7 +73,7 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view);
 /* In a read section, or with the writer turn. */
 static inline gmem_view *gmem__shown_view(struct gmem__shown *shown)
 {
-    return rcu_dereference(shown->view);
+    return gmem__rcu_get(shown->view);
 }
 
 /* The first range whose last is at or after addr, or NULL. */

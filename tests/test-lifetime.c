@@ -4,9 +4,9 @@
  * region included (G3, G6), and what nobody reaches is freed.
  */
 #include "support.h"
+#include "rcu.h"
 #include <errno.h>
 #include <semaphore.h>
-#include <urcu-bp.h>
 
 struct device {
     gmem_vm *vm;
@@ -99,7 +99,7 @@ static void test_owner_is_told(void **state)
     OK(gmem_space_lookup(device.space, 0, &section));
     view = gmem_space_view(device.space);
     OK(gmem_region_remove(device.root, device.region));
-    rcu_barrier();
+    gmem__rcu_barrier();
     assert_int_equal(device.refs, 1);
     gmem_section_release(&section);
     assert_int_equal(device.refs, 1);
@@ -156,7 +156,7 @@ static void test_callback_removes_itself(void **state)
     assert_int_equal(gmem_ld32_le(device.space, 0x10, GMEM_ATTRS_NONE, &value), GMEM_OK);
     assert_int_equal(device.err, 0);
     assert_int_equal(value, 0x600d);
-    rcu_barrier();
+    gmem__rcu_barrier();
     assert_int_equal(device.ended, 1);
     assert_int_equal(regions(device.vm), 1);
     assert_int_equal(gmem_ld32_le(device.space, 0x10, GMEM_ATTRS_NONE, &value), GMEM_RESULT_DECODE);
@@ -200,11 +200,11 @@ static void test_whole_trees_go(void **state)
     assert_int_equal(regions(vm), 4);
     OK(gmem_region_remove(root, box));
     gmem_region_unref(box);
-    rcu_barrier();
+    gmem__rcu_barrier();
     assert_int_equal(regions(vm), 1);
     REFUSED(ENOENT, gmem_ram_find(vm, "ram", &block));
     gmem_space_destroy(space);
-    rcu_barrier();
+    gmem__rcu_barrier();
     assert_int_equal(regions(vm), 0);
     gmem_vm_destroy(vm);
 }

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rcu.h - read sections, publication and deferred freeing: all of liburcu that gmem uses, and the only file that includes it.
+ *
+ * The flavour is liburcu-bp: a thread needs no registering, so that any thread may read guest memory, and its inlined read
+ * section costs what that of the flavours with registration costs (docs/concurrency.md has the measurement).
+ *
+ * liburcu orders memory with volatile accesses and fences, which ThreadSanitizer does not see. In a build with it the
+ * publication of a pointer is a release store, reading one an acquire load, and the edge that a grace period makes, from the
+ * end of a read section to what was deferred before, is told to the sanitizer. Nothing is suppressed: a pointer stored
+ * without gmem__rcu_set(), a use after the read section, something freed without gmem__rcu_defer() are all reported.
+ */
+#ifndef GMEM_SRC_RCU_H
+#define GMEM_SRC_RCU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu-bp.h>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GMEM__TSAN 1
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define GMEM__TSAN 1
+#endif
+
+struct gmem__rcu_head;
+typedef void gmem__rcu_function(struct gmem__rcu_head *head);
+
+/* In what is to be freed, or otherwise there until its function is called. */
+struct gmem__rcu_head {
+    struct rcu_head head;
+    gmem__rcu_function *function;
+};
+
+#ifndef GMEM__TSAN
+
+#define gmem__rcu_grace_release() ((void)0)
+#define gmem__rcu_grace_acquire() ((void)0)
+
+/* The pointer, as of somewhere in this read section, and all that was written before it was set. */
+#define gmem__rcu_get(pointer) rcu_dereference(pointer)
+/* Publish value: pairs with gmem__rcu_get(). */
+#define gmem__rcu_set(pointer, value) rcu_assign_pointer(pointer, value)
+
+#else
+
+#include <semaphore.h>
+
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+
+/* One address for all grace periods; any that every file agrees on does. */
+#define GMEM__RCU_GRACE ((void *)(uintptr_t)urcu_bp_synchronize_rcu)
+#define gmem__rcu_grace_release() __tsan_release(GMEM__RCU_GRACE)
+#define gmem__rcu_grace_acquire() __tsan_acquire(GMEM__RCU_GRACE)
+
+#define gmem__rcu_get(pointer) __atomic_load_n(&(pointer), __ATOMIC_ACQUIRE)
+#define gmem__rcu_set(pointer, value) __atomic_store_n(&(pointer), (value), __ATOMIC_RELEASE)
+
+#endif
+
+/* A read section of the calling thread; they nest. The first of a thread registers it with liburcu. */
+static inline void gmem__rcu_enter(void)
+{
+    urcu_bp_read_lock();
+}
+
+static inline void gmem__rcu_leave(void)
+{
+    gmem__rcu_grace_release();
+    urcu_bp_read_unlock();
+}
+
+/* Whether the calling thread is in a read section. */
+static inline bool gmem__rcu_inside(void)
+{
+    return urcu_bp_read_ongoing() != 0;
+}
+
+static inline void gmem__rcu_called(struct rcu_head *head)
+{
+    struct gmem__rcu_head *deferred = caa_container_of(head, struct gmem__rcu_head, head);
+
+    gmem__rcu_grace_acquire();
+    deferred->function(deferred);
+}
+
+/* Have function(head) called, on liburcu's thread, when all read sections of today have ended. Never waits. */
+static inline void gmem__rcu_defer(struct gmem__rcu_head *head, gmem__rcu_function *function)
+{
+    head->function = function;
+    gmem__rcu_grace_release();
+    urcu_bp_call_rcu(&head->head, gmem__rcu_called);
+}
+
+/* Wait until all that was deferred has been called. Not in a read section. */
+#ifndef GMEM__TSAN
+
+static inline void gmem__rcu_barrier(void)
+{
+    urcu_bp_barrier();
+}
+
+#else
+
+struct gmem__rcu_waiter {
+    struct gmem__rcu_head rcu;
+    sem_t passed;
+};
+
+static inline void gmem__rcu_passed(struct gmem__rcu_head *head)
+{
+    sem_post(&caa_container_of(head, struct gmem__rcu_waiter, rcu)->passed);
+}
+
+/* liburcu's own would be reported for its counters. All functions run in one thread, in the order they were deferred. */
+static inline void gmem__rcu_barrier(void)
+{
+    struct gmem__rcu_waiter waiter;
+
+    sem_init(&waiter.passed, 0, 0);
+    gmem__rcu_defer(&waiter.rcu, gmem__rcu_passed);
+    while (sem_wait(&waiter.passed))
+        ;
+    sem_destroy(&waiter.passed);
+}
+
+#endif
+
+#endif

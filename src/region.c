@@ -40,6 +40,12 @@ void gmem_region_unref(gmem_region *region)
      */
     if (__atomic_sub_fetch(&region->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
+    /*
+     * Until it is buried its children are still in it, and the journal of an edit of theirs takes a reference and gives it
+     * up once more. Only the owner of the turn does that, who is also the one to bury.
+     */
+    if (__atomic_exchange_n(&region->dead, true, __ATOMIC_RELAXED))
+        return;
     head = __atomic_load_n(&vm->dead, __ATOMIC_RELAXED);
     do {
         region->dead_next = head;
@@ -335,6 +341,19 @@ int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, c
     return create_plain(vm, GMEM_KIND_RESERVED, name, size, owner, ret_region);
 }
 
+/* ops, which are resolved, become the region's. */
+static void set_ops(gmem_region *region, const struct gmem_mmio_ops *ops, void *opaque)
+{
+    unsigned size;
+
+    region->ops = *ops;
+    region->opaque = opaque;
+    for (size = 1; size <= 8 && !ops->valid.accepts; size *= 2) {
+        if (size >= ops->valid.min && size <= ops->valid.max && size >= ops->impl.min && size <= ops->impl.max)
+            region->call_sizes |= (uint8_t)size;
+    }
+}
+
 static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_ram *ram,
                          const struct gmem_mmio_ops *ops, void *opaque, const struct gmem_owner *owner,
                          gmem_region **ret_region)
@@ -353,10 +372,8 @@ static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
     if (err)
         return err;
     region->ram = gmem_ram_ref(ram);
-    if (ops) {
-        region->ops = *ops;
-        region->opaque = opaque;
-    }
+    if (ops)
+        set_ops(region, ops, opaque);
     return region_enrol(region, NULL, 0, ret_region);
 }
 
@@ -414,8 +431,7 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
         err = region_new(vm, GMEM_KIND_MMIO, name, size, owner, &region);
     if (err)
         return err;
-    region->ops = known;
-    region->opaque = opaque;
+    set_ops(region, &known, opaque);
     return region_enrol(region, NULL, 0, ret_region);
 }
 

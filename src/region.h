@@ -62,10 +62,13 @@ struct gmem_region {
     gmem_ram *ram;
     struct gmem_mmio_ops ops; /* widths and order resolved: no zeros, no NATIVE */
     void *opaque;
+    uint8_t
+        call_sizes; /* of 1, 2, 4, 8 those of which an aligned access is one callback, that nobody need be asked about */
 
     /* Atomic, any thread. */
     unsigned long refs; /* all references, those below included */
     unsigned long pins; /* of views and lookups: while there are any the owner is referenced */
+    bool dead;          /* it has been put on vm->dead */
 
     /* Only with the writer turn. */
     struct gmem__props p;

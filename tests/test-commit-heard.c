@@ -430,13 +430,41 @@ static void allow(int err)
     }
 }
 
+/* In a transaction: a leaf that was replaced lives no longer than the views that show it, its children may. */
+static int take_out(struct world *world, gmem_region *region)
+{
+    gmem_region *container;
+    int err = 0;
+
+    OK(gmem_vm_begin(world->vm));
+    container = gmem_region_container(region);
+    if (container)
+        err = gmem_region_remove(container, region);
+    if (err) {
+        gmem_vm_abort(world->vm);
+        return err;
+    }
+    return gmem_vm_commit(world->vm);
+}
+
+/* Wherever it is, it is somewhere else then. */
+static int place(struct world *world, gmem_region *region)
+{
+    struct random *random = &world->random;
+    int err = take_out(world, region);
+
+    if (err)
+        return err;
+    return gmem_region_add_priority(random_chance(random, 90) ? any_box(world) : any_leaf(world), somewhere(world),
+                                    region, (int32_t)random_below(random, 3) - 1);
+}
+
 /* Any edit; the library may refuse it for what it is, and then nothing changed. */
 static int edit(struct world *world)
 {
     struct random *random = &world->random;
-    gmem_region *region = any(world), *container = gmem_region_container(region);
+    gmem_region *region = any(world);
     bool inner = gmem_region_kind(region) == GMEM_KIND_CONTAINER;
-    int err;
 
     switch (random_below(random, 13)) {
     case 0:
@@ -455,14 +483,9 @@ static int edit(struct world *world)
     case 8:
         return gmem_region_set_alias(world->alias[random_below(random, ALIASES)], any(world), somewhere(world));
     case 9:
+        return random_chance(random, inner ? 10 : 40) ? take_out(world, region) : place(world, region);
     case 10:
-        if (container) {
-            err = gmem_region_remove(container, region);
-            if (err || random_chance(random, inner ? 5 : 25))
-                return err;
-        }
-        container = random_chance(random, 90) ? any_box(world) : any_leaf(world);
-        return gmem_region_add_priority(container, somewhere(world), region, (int32_t)random_below(random, 3) - 1);
+        return place(world, region);
     default:
         return edit_leaf(world, any_leaf(world));
     }
@@ -472,8 +495,7 @@ static int edit(struct world *world)
 static int replace_leaf(struct world *world)
 {
     gmem_region **leaf = &world->leaf[random_below(&world->random, world->leaves)];
-    gmem_region *container = gmem_region_container(*leaf);
-    int err = container ? gmem_region_remove(container, *leaf) : 0;
+    int err = take_out(world, *leaf);
 
     if (err)
         return err;

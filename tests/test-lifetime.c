@@ -209,6 +209,42 @@ static void test_whole_trees_go(void **state)
     gmem_vm_destroy(vm);
 }
 
+/*
+ * Nothing but a view has a region that holds another, and the view ends inside a transaction; then the
+ * other is edited, before the region can be freed.
+ */
+static void test_child_outlives_container(void **state)
+{
+    gmem_vm *vm = make_vm();
+    gmem_region *root = make_container(vm, "root", GMEM_SIZE_ALL), *box = make_mmio(vm, "box", GMEM_SIZE(0x1000));
+    gmem_region *child = make_mmio(vm, "child", GMEM_SIZE(0x100));
+    gmem_space *space = make_space(vm, "space", root);
+    gmem_view *view;
+
+    (void)state;
+    OK(gmem_region_add(box, 0x10, child));
+    OK(gmem_region_add(root, 0, box));
+    view = gmem_space_view(space);
+    OK(gmem_region_remove(root, box));
+    gmem_region_unref(box);
+    gmem__rcu_barrier();
+    assert_int_equal(regions(vm), 3);
+    OK(gmem_vm_begin(vm));
+    gmem_view_unref(view);
+    assert_int_equal(regions(vm), 3);
+    OK(gmem_region_move(child, 0x20));
+    OK(gmem_vm_begin(vm));
+    OK(gmem_region_set_enabled(child, false));
+    gmem_vm_abort(vm);
+    OK(gmem_vm_commit(vm));
+    assert_int_equal(regions(vm), 2);
+    assert_null(gmem_region_container(child));
+    OK(gmem_region_add(root, 0, child));
+    check_view(space, "0-ff child+0\n");
+    gmem_region_unref(child);
+    gmem_vm_destroy(vm);
+}
+
 /* The vm ends first: everything goes, whatever references are left. */
 static void test_vm_ends_all(void **state)
 {
@@ -227,9 +263,13 @@ static void test_vm_ends_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_owner_is_told),           cmocka_unit_test(test_refused_commit_unrefs),
-        cmocka_unit_test(test_callback_removes_itself), cmocka_unit_test(test_callback_moves_itself),
-        cmocka_unit_test(test_whole_trees_go),          cmocka_unit_test(test_vm_ends_all),
+        cmocka_unit_test(test_owner_is_told),
+        cmocka_unit_test(test_refused_commit_unrefs),
+        cmocka_unit_test(test_callback_removes_itself),
+        cmocka_unit_test(test_callback_moves_itself),
+        cmocka_unit_test(test_whole_trees_go),
+        cmocka_unit_test(test_child_outlives_container),
+        cmocka_unit_test(test_vm_ends_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,7 +280,11 @@ GMEM_API bool gmem_region_enabled(const gmem_region *region);
 GMEM_API bool gmem_region_readonly(const gmem_region *region); /* its own attribute; true for rom */
 GMEM_API bool gmem_region_nonvolatile(const gmem_region *region);
 GMEM_API bool gmem_region_romd(const gmem_region *region);
-GMEM_API gmem_region *gmem_region_container(const gmem_region *region);    /* NULL: placed nowhere */
+/*
+ * NULL: placed nowhere. Borrowed: a container that its creator has let go is there while this thread has
+ * a transaction open, or something else keeps it.
+ */
+GMEM_API gmem_region *gmem_region_container(const gmem_region *region);
 GMEM_API gmem_region *gmem_region_alias_target(const gmem_region *region); /* NULL unless alias */
 GMEM_API uint64_t gmem_region_alias_offset(const gmem_region *region);
 /* Subregions in the order in which they win: first is NULL-terminated by next. Only inside a transaction. */

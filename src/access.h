@@ -3,7 +3,7 @@
 #ifndef GMEM_SRC_ACCESS_H
 #define GMEM_SRC_ACCESS_H
 
-#include "space.h"
+#include "hint.h"
 #include <gmem/access.h>
 #include <string.h>
 
@@ -47,18 +47,13 @@ struct gmem__mmio {
     size_t in_step;
 };
 
+/* Whether an access of size bytes at offset is one callback of that size, about which accepts() is not asked. */
+static inline bool gmem__mmio_is_call(const gmem_region *region, uint64_t offset, unsigned size)
+{
+    return (region->call_sizes & size) && !(offset & (size - 1));
+}
+
 gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out);
 gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length);
-
-/* Whether a range is read, or written, as host memory. */
-static inline bool gmem__range_reads_directly(const struct gmem__range *range)
-{
-    return range->host && (range->region->kind != GMEM_KIND_ROMD || (range->attrs & GMEM_RANGE_ROMD));
-}
-
-static inline bool gmem__range_writes_directly(const struct gmem__range *range)
-{
-    return range->host && range->region->kind == GMEM_KIND_RAM && !(range->attrs & GMEM_RANGE_READONLY);
-}
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * access_ldst.c - loads and stores of 1, 2, 4 and 8 bytes as numbers.
  *
- * Each is the access that gmem_space_rw() makes of as many bytes. What is one aligned word of host memory, which is nearly
- * all of them, is read or written here without taking the way over the bytes; guarantees as in access.c.
+ * Each is the access that gmem_space_rw() makes of as many bytes. The usual ones take no way over bytes: an aligned word
+ * of host memory, which a hint of the thread finds by a compare and an add; and what a device takes as one callback of the
+ * same size. Guarantees as in access.c; all of it runs in an RCU read section.
  */
 #include "access.h"
 
@@ -15,101 +16,220 @@
 
 #define NATIVE(space) ((space)->vm->endian)
 
-/* The host memory of size bytes at addr, if they are an aligned word of a range that is read (or written) directly. */
-static inline uint8_t *word_to_read(const struct gmem__range *range, uint64_t addr, uint64_t size)
+typedef uint8_t gmem__word8;
+
+/* One access: size is 1, 2, 4 or 8, order that of the number. */
+struct word {
+    gmem_space *space;
+    uint64_t addr;
+    unsigned size;
+    struct gmem_attrs attrs;
+    enum gmem_endian order;
+};
+
+/* The same bytes as a number of the other order. */
+static inline uint64_t swap(uint64_t value, unsigned size)
 {
-    if (!range || addr < range->first || range->last - addr < size - 1 || !gmem__range_reads_directly(range))
-        return NULL;
-    return ((uintptr_t)range->host + (addr - range->first)) & (size - 1) ? NULL : range->host + (addr - range->first);
+    return __builtin_bswap64(value) >> (64 - 8 * size);
 }
 
-static inline uint8_t *word_to_write(const struct gmem__range *range, uint64_t addr, uint64_t size)
+static inline uint64_t in_order(uint64_t value, unsigned size, enum gmem_endian from, enum gmem_endian to)
 {
-    return range && gmem__range_writes_directly(range) ? word_to_read(range, addr, size) : NULL;
+    return from == to ? value : swap(value, size);
 }
 
-static inline uint8_t swap8(uint8_t value)
+/* Whether all of the word is in range, which may be NULL. */
+static inline bool inside(const struct word *word, const struct gmem__range *range)
 {
+    return range && word->addr >= range->first && range->last - word->addr >= word->size - 1;
+}
+
+static bool aligned(const uint8_t *host, unsigned size)
+{
+    return ((uintptr_t)host & (size - 1)) == 0;
+}
+
+/* --- what no hint gave ---------------------------------------------------------------------------------------------- */
+
+static uint64_t host_load(const uint8_t *host, unsigned size)
+{
+    switch (size) {
+    case 1:
+        return __atomic_load_n(host, __ATOMIC_RELAXED);
+    case 2:
+        return __atomic_load_n((const gmem__word16 *)(const void *)host, __ATOMIC_RELAXED);
+    case 4:
+        return __atomic_load_n((const gmem__word32 *)(const void *)host, __ATOMIC_RELAXED);
+    default:
+        return __atomic_load_n((const gmem__word64 *)(const void *)host, __ATOMIC_RELAXED);
+    }
+}
+
+static void host_store(uint8_t *host, unsigned size, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        __atomic_store_n(host, (uint8_t)value, __ATOMIC_RELAXED);
+        break;
+    case 2:
+        __atomic_store_n((gmem__word16 *)(void *)host, (uint16_t)value, __ATOMIC_RELAXED);
+        break;
+    case 4:
+        __atomic_store_n((gmem__word32 *)(void *)host, (uint32_t)value, __ATOMIC_RELAXED);
+        break;
+    default:
+        __atomic_store_n((gmem__word64 *)(void *)host, value, __ATOMIC_RELAXED);
+        break;
+    }
+}
+
+/* The bytes of the access are those of the number on a host of its order. */
+static uint64_t from_bytes(const struct word *word, const uint8_t *bytes)
+{
+    uint64_t value = 0;
+    unsigned i;
+
+    for (i = 0; i < word->size; i++)
+        value |= (uint64_t)bytes[word->order == GMEM_ENDIAN_LITTLE ? i : word->size - 1 - i] << 8 * i;
     return value;
 }
 
-static inline uint16_t swap16(uint16_t value)
+static void to_bytes(const struct word *word, uint64_t value, uint8_t *bytes)
 {
-    return __builtin_bswap16(value);
+    unsigned i;
+
+    for (i = 0; i < word->size; i++)
+        bytes[word->order == GMEM_ENDIAN_LITTLE ? i : word->size - 1 - i] = (uint8_t)(value >> 8 * i);
 }
 
-static inline uint32_t swap32(uint32_t value)
+static inline gmem_result load_other(const struct word *word, uint64_t *ret_value)
 {
-    return __builtin_bswap32(value);
+    gmem_view *view = gmem__space_view(word->space);
+    const struct gmem__range *range = gmem__view_find(view, word->addr);
+    struct gmem__access access = {.space = word->space, .attrs = word->attrs, .what = GMEM__READ};
+    const gmem_region *region;
+    gmem_result result;
+    uint8_t bytes[8];
+    uint64_t skip, value = 0;
+
+    if (inside(word, range)) {
+        region = range->region;
+        skip = word->addr - range->first;
+        if (gmem__range_reads_directly(range)) {
+            gmem__hint_set(view, range);
+            if (aligned(range->host + skip, word->size)) {
+                value = host_load(range->host + skip, word->size);
+                *ret_value = in_order(value, word->size, HOST_ENDIAN, word->order);
+                return GMEM_OK;
+            }
+        } else if (gmem__mmio_is_call(region, range->offset + skip, word->size)) {
+            result = region->ops.read(region->opaque, range->offset + skip, word->size, word->attrs, &value);
+            *ret_value = in_order(value, word->size, region->ops.endian, word->order);
+            return result;
+        }
+    }
+    access.out = bytes;
+    result = gmem__access(&access, view, range, word->addr, word->size);
+    *ret_value = from_bytes(word, bytes);
+    return result;
 }
 
-static inline uint64_t swap64(uint64_t value)
+static inline gmem_result store_other(const struct word *word, uint64_t value)
 {
-    return __builtin_bswap64(value);
+    gmem_view *view = gmem__space_view(word->space);
+    const struct gmem__range *range = gmem__view_find(view, word->addr);
+    struct gmem__access access = {.space = word->space, .attrs = word->attrs, .what = GMEM__WRITE};
+    const gmem_region *region;
+    uint8_t bytes[8];
+    uint64_t skip;
+
+    if (inside(word, range)) {
+        region = range->region;
+        skip = word->addr - range->first;
+        if (gmem__range_writes_directly(range)) {
+            gmem__hint_set(view, range);
+            if (aligned(range->host + skip, word->size)) {
+                host_store(range->host + skip, word->size, in_order(value, word->size, word->order, HOST_ENDIAN));
+                return GMEM_OK;
+            }
+        } else if (gmem__mmio_is_call(region, range->offset + skip, word->size) &&
+                   !(range->attrs & GMEM_RANGE_READONLY)) {
+            return region->ops.write(region->opaque, range->offset + skip, word->size, word->attrs,
+                                     in_order(value, word->size, word->order, region->ops.endian));
+        }
+    }
+    to_bytes(word, value, bytes);
+    access.in = bytes;
+    return gmem__access(&access, view, range, word->addr, word->size);
 }
 
-typedef uint8_t gmem__word8;
+/* --- the usual case ------------------------------------------------------------------------------------------------- */
 
-/* What is no word of host memory: found already, so that it is not looked up again. */
-static gmem_result read_bytes(const gmem_space *space, const gmem_view *view, const struct gmem__range *range,
-                              uint64_t addr, struct gmem_attrs attrs, void *out, uint64_t size)
+/* The host memory of an aligned word if the hint has it, else NULL. limit is the hint's, for reading or for writing. */
+static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, uint64_t limit)
 {
-    struct gmem__access access = {.space = space, .attrs = attrs, .what = GMEM__READ, .out = out};
+    uintptr_t host = gmem__hint.base + (uintptr_t)addr;
 
-    return gmem__access(&access, view, range, addr, size);
+    if (gmem__hint.generation != gmem__shown_generation(gmem__rcu_get(space->shown)) ||
+        addr - gmem__hint.first >= limit || (host & (size - 1)))
+        return NULL;
+    return (uint8_t *)host; /* NOLINT(performance-no-int-to-ptr) */
 }
 
-static gmem_result write_bytes(const gmem_space *space, const gmem_view *view, const struct gmem__range *range,
-                               uint64_t addr, struct gmem_attrs attrs, const void *in, uint64_t size)
-{
-    struct gmem__access access = {.space = space, .attrs = attrs, .what = GMEM__WRITE, .in = in};
-
-    return gmem__access(&access, view, range, addr, size);
-}
-
-/* load<bits> and store<bits> in any order, on which the public functions are instances. */
+/*
+ * load<bits> and store<bits> in any order, on which the public functions are instances. What no hint gives is done out of
+ * line, so that the usual case needs no stack; there the read section ends.
+ */
 #define DEFINE_WORD(bits)                                                                                              \
+    static __attribute__((noinline)) gmem_result load_other##bits(                                                     \
+        gmem_space *space, uint64_t addr, struct gmem_attrs attrs, enum gmem_endian order, uint##bits##_t *ret_value)  \
+    {                                                                                                                  \
+        uint64_t value;                                                                                                \
+        gmem_result result = load_other(&(struct word){space, addr, (bits) / 8, attrs, order}, &value);                \
+                                                                                                                       \
+        gmem__rcu_leave();                                                                                             \
+        *ret_value = (uint##bits##_t)value;                                                                            \
+        return result;                                                                                                 \
+    }                                                                                                                  \
+                                                                                                                       \
     static inline gmem_result load##bits(gmem_space *space, uint64_t addr, struct gmem_attrs attrs,                    \
                                          enum gmem_endian order, uint##bits##_t *ret_value)                            \
     {                                                                                                                  \
-        const struct gmem__range *range;                                                                               \
-        gmem_result result = GMEM_OK;                                                                                  \
-        const gmem_view *view;                                                                                         \
-        uint##bits##_t value;                                                                                          \
         const uint8_t *host;                                                                                           \
+        uint##bits##_t value;                                                                                          \
                                                                                                                        \
         gmem__rcu_enter();                                                                                             \
-        view = gmem__space_view(space);                                                                                \
-        range = gmem__view_find(view, addr);                                                                           \
-        host = word_to_read(range, addr, sizeof(value));                                                               \
-        if (host)                                                                                                      \
-            value = __atomic_load_n((const gmem__word##bits *)(const void *)host, __ATOMIC_RELAXED);                   \
-        else                                                                                                           \
-            result = read_bytes(space, view, range, addr, attrs, &value, sizeof(value));                               \
+        host = hinted(space, addr, (bits) / 8, gmem__hint.reads);                                                      \
+        if (__builtin_expect(!host, 0))                                                                                \
+            return load_other##bits(space, addr, attrs, order, ret_value);                                             \
+        value = __atomic_load_n((const gmem__word##bits *)(const void *)host, __ATOMIC_RELAXED);                       \
         gmem__rcu_leave();                                                                                             \
-        *ret_value = order == HOST_ENDIAN ? value : swap##bits(value);                                                 \
+        *ret_value = (uint##bits##_t)in_order(value, (bits) / 8, HOST_ENDIAN, order);                                  \
+        return GMEM_OK;                                                                                                \
+    }                                                                                                                  \
+                                                                                                                       \
+    static __attribute__((noinline)) gmem_result store_other##bits(                                                    \
+        gmem_space *space, uint64_t addr, struct gmem_attrs attrs, enum gmem_endian order, uint##bits##_t value)       \
+    {                                                                                                                  \
+        gmem_result result = store_other(&(struct word){space, addr, (bits) / 8, attrs, order}, value);                \
+                                                                                                                       \
+        gmem__rcu_leave();                                                                                             \
         return result;                                                                                                 \
     }                                                                                                                  \
                                                                                                                        \
     static inline gmem_result store##bits(gmem_space *space, uint64_t addr, struct gmem_attrs attrs,                   \
                                           enum gmem_endian order, uint##bits##_t value)                                \
     {                                                                                                                  \
-        uint##bits##_t bytes = order == HOST_ENDIAN ? value : swap##bits(value);                                       \
-        const struct gmem__range *range;                                                                               \
-        gmem_result result = GMEM_OK;                                                                                  \
-        const gmem_view *view;                                                                                         \
         uint8_t *host;                                                                                                 \
                                                                                                                        \
         gmem__rcu_enter();                                                                                             \
-        view = gmem__space_view(space);                                                                                \
-        range = gmem__view_find(view, addr);                                                                           \
-        host = word_to_write(range, addr, sizeof(bytes));                                                              \
-        if (host)                                                                                                      \
-            __atomic_store_n((gmem__word##bits *)(void *)host, bytes, __ATOMIC_RELAXED);                               \
-        else                                                                                                           \
-            result = write_bytes(space, view, range, addr, attrs, &bytes, sizeof(bytes));                              \
+        host = hinted(space, addr, (bits) / 8, gmem__hint.writes);                                                     \
+        if (__builtin_expect(!host, 0))                                                                                \
+            return store_other##bits(space, addr, attrs, order, value);                                                \
+        __atomic_store_n((gmem__word##bits *)(void *)host,                                                             \
+                         (uint##bits##_t)in_order(value, (bits) / 8, order, HOST_ENDIAN), __ATOMIC_RELAXED);           \
         gmem__rcu_leave();                                                                                             \
-        return result;                                                                                                 \
+        return GMEM_OK;                                                                                                \
     }
 
 #define DEFINE_PUBLIC(suffix, bits, order)                                                                             \

@@ -16,6 +16,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/*
+ * What threads and caches remember of a view they keep beyond its end, and recognise by its generation alone. Views of several
+ * vms meet there, and the memory of one that has ended becomes another's; so generations are counted for the process.
+ */
+static uint64_t next_generation(void)
+{
+    static uint64_t generation;
+
+    return __atomic_add_fetch(&generation, 1, __ATOMIC_RELAXED);
+}
+
 int gmem__view_create(gmem_vm *vm, gmem_region *root, struct gmem__node *tree, size_t count, gmem_view **ret_view)
 {
     gmem_view *view = calloc(1, sizeof(*view));
@@ -27,6 +38,7 @@ int gmem__view_create(gmem_vm *vm, gmem_region *root, struct gmem__node *tree, s
     view->root = root ? gmem_region_ref(root) : NULL;
     view->tree = tree;
     view->count = count;
+    view->generation = next_generation();
     *ret_view = view;
     return 0;
 }
@@ -74,6 +86,7 @@ int gmem__shown_create(gmem_vm *vm, gmem_region *root, struct gmem__shown **ret_
         return err;
     }
     shown->vm = vm;
+    shown->generation = shown->view->generation;
     shown->root = root ? gmem_region_ref(root) : NULL;
     gmem__link_init(&shown->link);
     *ret_shown = shown;
@@ -113,6 +126,8 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
     __atomic_fetch_add(&view->refs, 1, __ATOMIC_RELAXED);
     /* Release: pairs with gmem__rcu_get() in readers; the view is complete before it can be found. */
     gmem__rcu_set(shown->view, view);
+    /* Before the deferring: whoever still reads the old generation in a read section finds the old view alive. */
+    __atomic_store_n(&shown->generation, view->generation, __ATOMIC_RELEASE);
     gmem__rcu_defer(&before->rcu, view_replaced);
 }
 

@@ -22,6 +22,7 @@ struct gmem_view {
     gmem_region *root; /* a reference held; NULL: nothing to be seen */
     struct gmem__node *tree;
     size_t count;
+    uint64_t generation; /* that of no other view in the process; never 0 */
 
     /* Set when it is replaced. */
     gmem_view *next;
@@ -42,8 +43,9 @@ struct gmem__next; /* diff.h */
 /* The region that roots come down to, and the view of it that their spaces share. */
 struct gmem__shown {
     gmem_vm *vm;
-    gmem_view *view;   /* gmem__rcu_set() under the writer turn; a reference held. */
-    gmem_region *root; /* a reference held; NULL for vm->none */
+    gmem_view *view;     /* gmem__rcu_set() under the writer turn; a reference held. */
+    uint64_t generation; /* atomic: of view, or of the one before for a moment; 0 when no space has it any more */
+    gmem_region *root;   /* a reference held; NULL for vm->none */
     struct gmem__rcu_head rcu;
 
     /* Only with the writer turn. */
@@ -74,6 +76,13 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view);
 static inline gmem_view *gmem__shown_view(struct gmem__shown *shown)
 {
     return gmem__rcu_get(shown->view);
+}
+
+/* That of the published view. While a read section lasts that began before, the view of that generation is there. */
+static inline uint64_t gmem__shown_generation(const struct gmem__shown *shown)
+{
+    /* Acquire: pairs with the release in gmem__shown_publish(). */
+    return __atomic_load_n(&shown->generation, __ATOMIC_ACQUIRE);
 }
 
 /* The first range whose last is at or after addr, or NULL. */

@@ -36,8 +36,7 @@ static const struct gmem__inner *const_inner(const struct gmem__node *node)
 
 static uint64_t node_last(const struct gmem__node *node)
 {
-    return node->height == 0 ? const_leaf(node)->ranges[node->count - 1].last
-                             : const_inner(node)->last[node->count - 1];
+    return node->height == 0 ? const_leaf(node)->last[node->count - 1] : const_inner(node)->last[node->count - 1];
 }
 
 static uint32_t node_max(uint32_t height)
@@ -155,7 +154,7 @@ static int nodes_add(struct nodes *nodes, struct gmem__node *node)
 /* Append leaves that hold all of the ranges, evenly filled. */
 static int make_leaves(struct gmem__tree_edit *edit, const struct gmem__range *ranges, size_t count, struct nodes *out)
 {
-    size_t leaves = (count + GMEM__LEAF_MAX - 1) / GMEM__LEAF_MAX, share;
+    size_t leaves = (count + GMEM__LEAF_MAX - 1) / GMEM__LEAF_MAX, share, i;
     struct gmem__node *node;
     int err;
 
@@ -166,6 +165,8 @@ static int make_leaves(struct gmem__tree_edit *edit, const struct gmem__range *r
             return -ENOMEM;
         node->count = (uint32_t)share;
         memcpy(leaf_of(node)->ranges, ranges, share * sizeof(*ranges));
+        for (i = 0; i < GMEM__LEAF_MAX; i++)
+            leaf_of(node)->last[i] = i < share ? ranges[i].last : GMEM__LAST;
         err = nodes_add(out, node);
         if (err)
             return err;
@@ -190,6 +191,8 @@ static int make_inners(struct gmem__tree_edit *edit, uint32_t height, struct gme
             inner_of(node)->children[i] = children[i];
             inner_of(node)->last[i] = node_last(children[i]);
         }
+        for (; i < GMEM__INNER_MAX; i++)
+            inner_of(node)->last[i] = GMEM__LAST;
         err = nodes_add(out, node);
         if (err)
             return err;
@@ -358,32 +361,31 @@ int gmem__tree_splice(struct gmem__tree_edit *edit, struct gmem__node **tree, ui
 
 /* --- reading --- */
 
+/*
+ * The first of max keys that is not below addr; the last is taken not to be. Counted in two rounds, every fourth key and then
+ * within four, without a branch or a load that waits for another: which way a search goes can't be foreseen.
+ */
+static inline uint32_t search(const uint64_t *last, uint32_t max, uint64_t addr)
+{
+#define BELOW(i) ((uint32_t)(last[i] < addr))
+    uint32_t at = BELOW(3) + BELOW(7) + BELOW(11);
+
+    if (max > 16)
+        at += (BELOW(15) + BELOW(19)) + (BELOW(23) + BELOW(27));
+    at *= 4;
+    return at + (BELOW(at) + BELOW(at + 1) + BELOW(at + 2));
+#undef BELOW
+}
+
+_Static_assert(GMEM__LEAF_MAX == 16 && GMEM__INNER_MAX == 32, "search() knows them");
+
 const struct gmem__range *gmem__tree_find(const struct gmem__node *node, uint64_t addr)
 {
-    uint32_t low, high, middle;
-
     if (!node || node_last(node) < addr)
         return NULL;
-    while (node->height > 0) {
-        const struct gmem__inner *inner = const_inner(node);
-
-        for (low = 0, high = node->count - 1; low < high;) {
-            middle = (low + high) / 2;
-            if (inner->last[middle] < addr)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        node = inner->children[low];
-    }
-    for (low = 0, high = node->count - 1; low < high;) {
-        middle = (low + high) / 2;
-        if (const_leaf(node)->ranges[middle].last < addr)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return &const_leaf(node)->ranges[low];
+    while (node->height > 0)
+        node = const_inner(node)->children[search(const_inner(node)->last, GMEM__INNER_MAX, addr)];
+    return &const_leaf(node)->ranges[search(const_leaf(node)->last, GMEM__LEAF_MAX, addr)];
 }
 
 int gmem__tree_walk(const struct gmem__node *node, uint64_t first, uint64_t last, gmem__tree_fn *fn, void *opaque)

@@ -35,8 +35,10 @@ struct gmem__node {
     uint32_t count;
 };
 
+/* The keys of both are padded with the highest address, so that they are searched without a look at the count. */
 struct gmem__leaf {
     struct gmem__node node;
+    uint64_t last[GMEM__LEAF_MAX]; /* that of each range */
     struct gmem__range ranges[GMEM__LEAF_MAX];
 };
 

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hint.h - the host memory that a thread came to last, so that it need not search for it again.
+ *
+ * Each thread has a hint of its own, and nothing is written that threads share. The hint is good while the generation that it
+ * was made in is the published one, which a reader checks inside its read section: then the view that it was taken from is
+ * alive, and so is the memory. Before that check nothing is done with what the hint says.
+ *
+ * Only host memory is worth it: what a device costs lies in its callback, and a hint that is as often wrong as right costs more
+ * than the search.
+ */
+#ifndef GMEM_SRC_HINT_H
+#define GMEM_SRC_HINT_H
+
+#include "space.h"
+
+struct gmem__hint {
+    uint64_t generation; /* of the view; 0: none */
+    uint64_t first;      /* of the range */
+    uint64_t reads;      /* at offsets in the range below this 8 bytes may be read */
+    uint64_t writes;     /* and written */
+    uintptr_t base;      /* with an address of the range added: the host's */
+};
+
+extern __thread struct gmem__hint gmem__hint;
+
+/* Whether a range is read, or written, as host memory. */
+static inline bool gmem__range_reads_directly(const struct gmem__range *range)
+{
+    return range->host && (range->region->kind != GMEM_KIND_ROMD || (range->attrs & GMEM_RANGE_ROMD));
+}
+
+static inline bool gmem__range_writes_directly(const struct gmem__range *range)
+{
+    return range->host && range->region->kind == GMEM_KIND_RAM && !(range->attrs & GMEM_RANGE_READONLY);
+}
+
+/*
+ * Remember range, of view, which is read directly. In the read section that the view was found in.
+ */
+void gmem__hint_set(const gmem_view *view, const struct gmem__range *range);
+
+#endif

@@ -98,7 +98,7 @@ static uint64_t bulk_at(const uint8_t *host, uint64_t length)
     return ((uintptr_t)host & 7) || length < COPY_WORDS ? 0 : length & ~(uint64_t)7;
 }
 
-static void host_read(const uint8_t *host, uint8_t *out, uint64_t length)
+void gmem__host_read(const uint8_t *host, uint8_t *out, uint64_t length)
 {
     uint64_t size;
 
@@ -113,7 +113,7 @@ static void host_read(const uint8_t *host, uint8_t *out, uint64_t length)
     }
 }
 
-static void host_write(uint8_t *host, const uint8_t *in, uint64_t length)
+void gmem__host_write(uint8_t *host, const uint8_t *in, uint64_t length)
 {
     uint64_t size;
 
@@ -155,7 +155,7 @@ static gmem_result range_read(struct gmem__access *access, const struct gmem__ra
         return GMEM_RESULT_DECODE;
     }
     if (gmem__range_reads_directly(range)) {
-        host_read(range->host + skip, access->out, length);
+        gmem__host_read(range->host + skip, access->out, length);
         return GMEM_OK;
     }
     return gmem__mmio_read(
@@ -174,7 +174,7 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
         if (access->what == GMEM__FILL)
             host_fill(range->host + skip, *access->in, length);
         else
-            host_write(range->host + skip, access->in, length);
+            gmem__host_write(range->host + skip, access->in, length);
         return GMEM_OK;
     }
     return gmem__mmio_write(&(struct gmem__mmio){.region = range->region,
@@ -192,7 +192,7 @@ static gmem_result range_load(struct gmem__access *access, const struct gmem__ra
     /* A file that was mapped readonly can't be written by anybody. */
     if (gmem_ram_flags(range->region->ram) & GMEM_RAM_READONLY)
         return GMEM_RESULT_REFUSED;
-    host_write(range->host + skip, access->in, length);
+    gmem__host_write(range->host + skip, access->in, length);
     return GMEM_OK;
 }
 

@@ -7,6 +7,12 @@
 #include <gmem/access.h>
 #include <string.h>
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define GMEM__HOST_ENDIAN GMEM_ENDIAN_LITTLE
+#else
+#define GMEM__HOST_ENDIAN GMEM_ENDIAN_BIG
+#endif
+
 /* Host memory holds anything, a caller's own objects included. */
 typedef uint16_t __attribute__((may_alias)) gmem__word16;
 typedef uint32_t __attribute__((may_alias)) gmem__word32;
@@ -34,6 +40,16 @@ struct gmem__access {
  */
 gmem_result gmem__access(struct gmem__access *access, const gmem_view *view, const struct gmem__range *range,
                          uint64_t addr, uint64_t size);
+
+/* A word of 1, 2, 4 or 8 bytes as a number: what gmem_ld* and gmem_st* do. order may be NATIVE. */
+gmem_result gmem__load(gmem_space *space, uint64_t addr, unsigned size, struct gmem_attrs attrs, enum gmem_endian order,
+                       uint64_t *ret_value);
+gmem_result gmem__store(gmem_space *space, uint64_t addr, unsigned size, struct gmem_attrs attrs,
+                        enum gmem_endian order, uint64_t value);
+
+/* Copy to and from host memory, in words that do not tear. */
+void gmem__host_read(const uint8_t *host, uint8_t *out, uint64_t length);
+void gmem__host_write(uint8_t *host, const uint8_t *in, uint64_t length);
 
 /*
  * One access to a device: length bytes, at most up to the region's end, at offset. out receives a read; in is where a write

@@ -8,12 +8,6 @@
  */
 #include "access.h"
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define HOST_ENDIAN GMEM_ENDIAN_LITTLE
-#else
-#define HOST_ENDIAN GMEM_ENDIAN_BIG
-#endif
-
 #define NATIVE(space) ((space)->vm->endian)
 
 typedef uint8_t gmem__word8;
@@ -119,7 +113,7 @@ static inline gmem_result load_other(const struct word *word, uint64_t *ret_valu
             gmem__hint_set(view, range);
             if (aligned(range->host + skip, word->size)) {
                 value = host_load(range->host + skip, word->size);
-                *ret_value = in_order(value, word->size, HOST_ENDIAN, word->order);
+                *ret_value = in_order(value, word->size, GMEM__HOST_ENDIAN, word->order);
                 return GMEM_OK;
             }
         } else if (gmem__mmio_is_call(region, range->offset + skip, word->size)) {
@@ -149,7 +143,7 @@ static inline gmem_result store_other(const struct word *word, uint64_t value)
         if (gmem__range_writes_directly(range)) {
             gmem__hint_set(view, range);
             if (aligned(range->host + skip, word->size)) {
-                host_store(range->host + skip, word->size, in_order(value, word->size, word->order, HOST_ENDIAN));
+                host_store(range->host + skip, word->size, in_order(value, word->size, word->order, GMEM__HOST_ENDIAN));
                 return GMEM_OK;
             }
         } else if (gmem__mmio_is_call(region, range->offset + skip, word->size) &&
@@ -161,6 +155,32 @@ static inline gmem_result store_other(const struct word *word, uint64_t value)
     to_bytes(word, value, bytes);
     access.in = bytes;
     return gmem__access(&access, view, range, word->addr, word->size);
+}
+
+gmem_result gmem__load(gmem_space *space, uint64_t addr, unsigned size, struct gmem_attrs attrs, enum gmem_endian order,
+                       uint64_t *ret_value)
+{
+    gmem_result result;
+
+    if (order == GMEM_ENDIAN_NATIVE)
+        order = NATIVE(space);
+    gmem__rcu_enter();
+    result = load_other(&(struct word){space, addr, size, attrs, order}, ret_value);
+    gmem__rcu_leave();
+    return result;
+}
+
+gmem_result gmem__store(gmem_space *space, uint64_t addr, unsigned size, struct gmem_attrs attrs,
+                        enum gmem_endian order, uint64_t value)
+{
+    gmem_result result;
+
+    if (order == GMEM_ENDIAN_NATIVE)
+        order = NATIVE(space);
+    gmem__rcu_enter();
+    result = store_other(&(struct word){space, addr, size, attrs, order}, value);
+    gmem__rcu_leave();
+    return result;
 }
 
 /* --- the usual case ------------------------------------------------------------------------------------------------- */
@@ -204,7 +224,7 @@ static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, u
             return load_other##bits(space, addr, attrs, order, ret_value);                                             \
         value = __atomic_load_n((const gmem__word##bits *)(const void *)host, __ATOMIC_RELAXED);                       \
         gmem__rcu_leave();                                                                                             \
-        *ret_value = (uint##bits##_t)in_order(value, (bits) / 8, HOST_ENDIAN, order);                                  \
+        *ret_value = (uint##bits##_t)in_order(value, (bits) / 8, GMEM__HOST_ENDIAN, order);                            \
         return GMEM_OK;                                                                                                \
     }                                                                                                                  \
                                                                                                                        \
@@ -227,7 +247,7 @@ static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, u
         if (__builtin_expect(!host, 0))                                                                                \
             return store_other##bits(space, addr, attrs, order, value);                                                \
         __atomic_store_n((gmem__word##bits *)(void *)host,                                                             \
-                         (uint##bits##_t)in_order(value, (bits) / 8, order, HOST_ENDIAN), __ATOMIC_RELAXED);           \
+                         (uint##bits##_t)in_order(value, (bits) / 8, order, GMEM__HOST_ENDIAN), __ATOMIC_RELAXED);     \
         gmem__rcu_leave();                                                                                             \
         return GMEM_OK;                                                                                                \
     }
@@ -250,7 +270,7 @@ static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, u
     DEFINE_PUBLIC(bits##_native, bits, NATIVE(space))
 
 DEFINE_WORD(8)
-DEFINE_PUBLIC(8, 8, HOST_ENDIAN)
+DEFINE_PUBLIC(8, 8, GMEM__HOST_ENDIAN)
 DEFINE_ORDERS(16)
 DEFINE_ORDERS(32)
 DEFINE_ORDERS(64)

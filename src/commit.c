@@ -401,7 +401,7 @@ static void clean_up(gmem_vm *vm, bool published)
         if (shown->fresh && shown->spaces == 0) {
             gmem__link_remove(&shown->link);
             shown->root->shown = NULL;
-            gmem__shown_free(shown);
+            gmem__shown_end(shown);
             continue;
         }
         shown->fresh = false;

@@ -43,7 +43,10 @@ void gmem__space_show(gmem_space *space, struct gmem__shown *shown)
         shown->spaces++;
     /* Release: pairs with gmem__rcu_get() in readers. */
     gmem__rcu_set(space->shown, shown);
-    if (before && --before->spaces == 0)
+    if (!before)
+        return;
+    gmem__shown_left(before);
+    if (--before->spaces == 0)
         gmem__shown_retire(before);
 }
 

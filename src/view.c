@@ -87,23 +87,46 @@ int gmem__shown_create(gmem_vm *vm, gmem_region *root, struct gmem__shown **ret_
     }
     shown->vm = vm;
     shown->generation = shown->view->generation;
+    shown->refs = 1;
     shown->root = root ? gmem_region_ref(root) : NULL;
     gmem__link_init(&shown->link);
     *ret_shown = shown;
     return 0;
 }
 
-void gmem__shown_free(struct gmem__shown *shown)
+void gmem__shown_ref(struct gmem__shown *shown)
+{
+    __atomic_fetch_add(&shown->refs, 1, __ATOMIC_RELAXED);
+}
+
+void gmem__shown_unref(struct gmem__shown *shown)
+{
+    /* Release and acquire: whatever was done with it comes before its end. */
+    if (__atomic_sub_fetch(&shown->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        free(shown);
+}
+
+void gmem__shown_end(struct gmem__shown *shown)
 {
     gmem_view_unref(shown->view);
     gmem_region_unref(shown->root);
     free(shown->spans);
-    free(shown);
+    gmem__shown_unref(shown);
 }
 
 static void shown_ended(struct gmem__rcu_head *head)
 {
-    gmem__shown_free(GMEM__OF(head, struct gmem__shown, rcu));
+    gmem__shown_end(GMEM__OF(head, struct gmem__shown, rcu));
+}
+
+void gmem__shown_left(struct gmem__shown *shown)
+{
+    uint64_t generation = next_generation();
+
+    /* Readers who find the view give its hints this generation from now on, and it is the same view. */
+    __atomic_store_n(&shown->view->generation, generation, __ATOMIC_RELAXED);
+    /* Release: pairs with gmem__shown_generation(); who reads it sees that the space has another shown. */
+    __atomic_store_n(&shown->generation, generation, __ATOMIC_RELEASE);
 }
 
 void gmem__shown_retire(struct gmem__shown *shown)

@@ -22,7 +22,7 @@ struct gmem_view {
     gmem_region *root; /* a reference held; NULL: nothing to be seen */
     struct gmem__node *tree;
     size_t count;
-    uint64_t generation; /* that of no other view in the process; never 0 */
+    uint64_t generation; /* that of no other view in the process; never 0; atomic: see gmem__shown_left() */
 
     /* Set when it is replaced. */
     gmem_view *next;
@@ -44,7 +44,8 @@ struct gmem__next; /* diff.h */
 struct gmem__shown {
     gmem_vm *vm;
     gmem_view *view;     /* gmem__rcu_set() under the writer turn; a reference held. */
-    uint64_t generation; /* atomic: of view, or of the one before for a moment; 0 when no space has it any more */
+    uint64_t generation; /* atomic: of view, or of the one before for a moment */
+    unsigned long refs;  /* atomic: its spaces' one, caches' */
     gmem_region *root;   /* a reference held; NULL for vm->none */
     struct gmem__rcu_head rcu;
 
@@ -67,8 +68,13 @@ int gmem__view_create(gmem_vm *vm, gmem_region *root, struct gmem__node *tree, s
 int gmem__shown_create(gmem_vm *vm, gmem_region *root, struct gmem__shown **ret_shown) GMEM_MUST_CHECK;
 /* Its last space is gone: free it when the readers of today are. */
 void gmem__shown_retire(struct gmem__shown *shown);
-/* Nobody ever saw it. */
-void gmem__shown_free(struct gmem__shown *shown);
+/* Nobody can find it any more. Its generation stays while caches have references. */
+void gmem__shown_end(struct gmem__shown *shown);
+/* Taken in a read section; any thread may give it up. */
+void gmem__shown_ref(struct gmem__shown *shown);
+void gmem__shown_unref(struct gmem__shown *shown);
+/* A space has left it, or ended: what was remembered of the view is not to be used for that space any more. With the turn. */
+void gmem__shown_left(struct gmem__shown *shown);
 /* Publish view, on which the caller gives up its reference. The one before ends in its time. Never waits. */
 void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view);
 

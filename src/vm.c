@@ -221,7 +221,7 @@ void gmem_vm_destroy(gmem_vm *vm)
         gmem_space_destroy(GMEM__OF(vm->spaces.next, gmem_space, vm_link));
     /* Views retired so far unpin their regions from the reclamation thread: let it finish. */
     gmem__rcu_barrier();
-    gmem__shown_free(vm->none);
+    gmem__shown_end(vm->none);
     gmem__region_free_all(vm);
     while (!gmem__link_empty(&vm->rams))
         gmem__ram_free(GMEM__OF(vm->rams.next, gmem_ram, link));

@@ -5,6 +5,7 @@
 
 #include <gmem/access.h>
 #include <gmem/base.h>
+#include <gmem/cache.h>
 #include <gmem/introspect.h>
 #include <gmem/listener.h>
 #include <gmem/ram.h>

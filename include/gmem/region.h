@@ -52,8 +52,8 @@ enum gmem_kind {
  * Whoever a region belongs to, normally a device. Copied at creation. ref is called when the
  * library starts to be able to reach the region on its own (a view shows it), unref when it no
  * longer can: the owner must stay usable between the two. Both may be NULL. They are called inside
- * commits, and unref also from a thread of the library that frees old views: neither may edit the
- * vm or block. The creator's own reference on the region is not counted here, so an owner may drop
+ * commits, unref also from a thread of the library that frees old views and wherever a lookup, a view or a cache lets go:
+ * neither may edit the vm or block. The creator's own reference on the region is not counted here, so an owner may drop
  * it (gmem_region_unref()) from its last unref.
  */
 struct gmem_owner {

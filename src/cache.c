@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cache.c - caches: the window on host memory that the inline functions of gmem/cache.h use, and what they do without one.
+ *
+ *   a. Never stale. A window is good while the generation of the shown that it was made of stands. A commit that publishes
+ *      another view there raises it before it returns; so does a space that leaves a shown for another, or ends. (That costs
+ *      nothing by the number of caches: nobody keeps a list of them.)
+ *   b. Never dangling. The cache has a reference on the shown and a pin on the region of the window, which hold the generation
+ *      and the host memory in place, whatever happens to the map between the compare and the access (G7).
+ *
+ * A cache belongs to the thread that uses it. Windows are made in an RCU read section.
+ */
+#include "access.h"
+#include <errno.h>
+#include <gmem/cache.h>
+
+static void close_window(struct gmem_cache *cache)
+{
+    cache->generation = 0;
+    memset(cache->reads, 0, sizeof(cache->reads));
+    memset(cache->writes, 0, sizeof(cache->writes));
+}
+
+/* At how many offsets of size bytes 1, 2, 4 and 8 are all inside. */
+static void limits(uint64_t *ret_limits, uint64_t size)
+{
+    unsigned log2;
+
+    for (log2 = 0; log2 < 4; log2++)
+        ret_limits[log2] = size >> log2 ? size - ((uint64_t)1 << log2) + 1 : 0;
+}
+
+/* The window that range gives on the interval. */
+static void open_window(struct gmem_cache *cache, const struct gmem__range *range)
+{
+    uint64_t first = gmem__max(range->first, cache->addr);
+    uint64_t last = gmem__min(range->last, cache->addr + cache->last);
+    /* All of 2^64 bytes are one too many to count. */
+    uint64_t size = gmem__min(last - first, GMEM__LAST - 1) + 1;
+
+    cache->first = first - cache->addr;
+    cache->host = range->host + (first - range->first);
+    limits(cache->reads, size);
+    if (gmem__range_writes_directly(range))
+        limits(cache->writes, size);
+}
+
+/*
+ * Make a window on what is at offset, if that is host memory. The reference on a shown and the pin that the
+ * cache had are given up after the read section: an owner may be told.
+ */
+static void translate(struct gmem_cache *cache, uint64_t offset)
+{
+    struct gmem__shown *shown, *old_shown = cache->shown;
+    gmem_region *region = NULL, *old_region = cache->region;
+    const struct gmem__range *range;
+    uint64_t generation;
+
+    close_window(cache);
+    gmem__rcu_enter();
+    shown = gmem__rcu_get(cache->space->shown);
+    generation = gmem__shown_generation(shown);
+    /*
+     * Were the space to leave shown after this, the generation would be another. If it has left already, that one may
+     * be what was read: then this is no time for a window.
+     */
+    if (shown == gmem__rcu_get(cache->space->shown)) {
+        range = gmem__view_find(gmem__shown_view(shown), cache->addr + offset);
+        if (range && range->first <= cache->addr + offset && gmem__range_reads_directly(range)) {
+            region = range->region;
+            if (region != old_region)
+                gmem__region_pin(region);
+            if (shown != old_shown)
+                gmem__shown_ref(shown);
+            cache->region = region;
+            cache->shown = shown;
+            cache->now = &shown->generation;
+            cache->generation = generation;
+            open_window(cache, range);
+        }
+    }
+    gmem__rcu_leave();
+    if (!region) {
+        cache->region = NULL;
+        cache->shown = NULL;
+    }
+    if (old_region && old_region != cache->region)
+        gmem__region_unpin(old_region);
+    if (old_shown && old_shown != cache->shown)
+        gmem__shown_unref(old_shown);
+}
+
+int gmem_cache_init(struct gmem_cache *cache, gmem_space *space, uint64_t addr, uint64_t size, struct gmem_attrs attrs)
+{
+    if (!cache || !space || size == 0)
+        return -EINVAL;
+    if (gmem__range_overflows(addr, size - 1))
+        return -EOVERFLOW;
+    memset(cache, 0, sizeof(*cache));
+    cache->space = space;
+    cache->addr = addr;
+    cache->last = size - 1;
+    cache->attrs = attrs;
+    cache->swap = space->vm->endian != GMEM__HOST_ENDIAN;
+    return 0;
+}
+
+void gmem_cache_end(struct gmem_cache *cache)
+{
+    if (!cache)
+        return;
+    if (cache->region)
+        gmem__region_unpin(cache->region);
+    if (cache->shown)
+        gmem__shown_unref(cache->shown);
+    memset(cache, 0, sizeof(*cache));
+}
+
+/* Whether size bytes, at least 1, are inside the interval; if so a window is made unless there is one. */
+static bool inside(struct gmem_cache *cache, uint64_t offset, uint64_t size)
+{
+    if (!cache->space || offset > cache->last || size - 1 > cache->last - offset)
+        return false;
+    if (!gmem__cached(cache, offset, cache->reads, 0))
+        translate(cache, offset);
+    return true;
+}
+
+static uint8_t fill_of(const struct gmem_cache *cache)
+{
+    return cache->space ? cache->space->fill : 0;
+}
+
+gmem_result gmem_cache_load(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
+                            uint64_t *ret_value)
+{
+    if (!inside(cache, offset, size)) {
+        *ret_value = fill_of(cache) ? GMEM__LAST >> (64 - 8 * size) : 0;
+        return GMEM_RESULT_DECODE;
+    }
+    return gmem__load(cache->space, cache->addr + offset, size, cache->attrs, order, ret_value);
+}
+
+gmem_result gmem_cache_store(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
+                             uint64_t value)
+{
+    if (!inside(cache, offset, size))
+        return GMEM_RESULT_DECODE;
+    return gmem__store(cache->space, cache->addr + offset, size, cache->attrs, order, value);
+}
+
+gmem_result gmem_cache_read(struct gmem_cache *cache, uint64_t offset, void *buf, uint64_t size)
+{
+    if (size == 0)
+        return GMEM_OK;
+    if (!inside(cache, offset, size)) {
+        memset(buf, fill_of(cache), size);
+        return GMEM_RESULT_DECODE;
+    }
+    if (size > cache->reads[0] || offset - cache->first > cache->reads[0] - size)
+        return gmem_space_read(cache->space, cache->addr + offset, cache->attrs, buf, size);
+    gmem__host_read(cache->host + (offset - cache->first), buf, size);
+    return GMEM_OK;
+}
+
+gmem_result gmem_cache_write(struct gmem_cache *cache, uint64_t offset, const void *buf, uint64_t size)
+{
+    if (size == 0)
+        return GMEM_OK;
+    if (!inside(cache, offset, size))
+        return GMEM_RESULT_DECODE;
+    if (size > cache->writes[0] || offset - cache->first > cache->writes[0] - size)
+        return gmem_space_write(cache->space, cache->addr + offset, cache->attrs, buf, size);
+    gmem__host_write(cache->host + (offset - cache->first), buf, size);
+    return GMEM_OK;
+}

@@ -268,7 +268,7 @@ static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct g
     gmem__rcu_enter();
     view = gmem__space_view(space);
     result = gmem__access(access, view, gmem__view_find(view, addr), addr, size);
-    gmem__rcu_leave();
+    gmem__access_leave();
     return result;
 }
 

@@ -3,6 +3,7 @@
 #ifndef GMEM_SRC_ACCESS_H
 #define GMEM_SRC_ACCESS_H
 
+#include "backlog.h"
 #include "hint.h"
 #include <gmem/access.h>
 #include <string.h>
@@ -33,6 +34,14 @@ struct gmem__access {
     uint8_t *out;      /* READ: where the next byte goes */
     const uint8_t *in; /* WRITE, LOAD: where it comes from; FILL: the one byte */
 };
+
+/* The end of the read section of an access that may have called a device. */
+static inline void gmem__access_leave(void)
+{
+    gmem__rcu_leave();
+    if (__builtin_expect(gmem__backlog_owing, 0))
+        gmem__backlog_pay();
+}
 
 /*
  * Make an access of size bytes, at least 1, at addr of a view, in the read section the view was found in. range is what

@@ -166,7 +166,7 @@ gmem_result gmem__load(gmem_space *space, uint64_t addr, unsigned size, struct g
         order = NATIVE(space);
     gmem__rcu_enter();
     result = load_other(&(struct word){space, addr, size, attrs, order}, ret_value);
-    gmem__rcu_leave();
+    gmem__access_leave();
     return result;
 }
 
@@ -179,7 +179,7 @@ gmem_result gmem__store(gmem_space *space, uint64_t addr, unsigned size, struct 
         order = NATIVE(space);
     gmem__rcu_enter();
     result = store_other(&(struct word){space, addr, size, attrs, order}, value);
-    gmem__rcu_leave();
+    gmem__access_leave();
     return result;
 }
 
@@ -207,7 +207,7 @@ static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, u
         uint64_t value;                                                                                                \
         gmem_result result = load_other(&(struct word){space, addr, (bits) / 8, attrs, order}, &value);                \
                                                                                                                        \
-        gmem__rcu_leave();                                                                                             \
+        gmem__access_leave();                                                                                          \
         *ret_value = (uint##bits##_t)value;                                                                            \
         return result;                                                                                                 \
     }                                                                                                                  \
@@ -233,7 +233,7 @@ static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, u
     {                                                                                                                  \
         gmem_result result = store_other(&(struct word){space, addr, (bits) / 8, attrs, order}, value);                \
                                                                                                                        \
-        gmem__rcu_leave();                                                                                             \
+        gmem__access_leave();                                                                                          \
         return result;                                                                                                 \
     }                                                                                                                  \
                                                                                                                        \

@@ -17,6 +17,7 @@ static const struct {
     {0, "no error"},
     {-EINVAL, "invalid argument: missing, zero or out of its range"},
     {-ENOMEM, "out of memory"},
+    {-EAGAIN, "not now: too much waits for readers to end"},
     {-EBUSY, "in use: placed in a container already, or an edit from a callback that may not edit"},
     {-ELOOP, "a region would show itself: cycle of containers or aliases"},
     {-EOVERFLOW, "reaches past the end of the 64-bit address space"},

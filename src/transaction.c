@@ -9,6 +9,7 @@
  * All of this runs with the writer turn held; begin takes it, the matching commit or abort gives it up.
  */
 #include "transaction.h"
+#include "backlog.h"
 #include <errno.h>
 
 int gmem_vm_begin(gmem_vm *vm)
@@ -17,7 +18,9 @@ int gmem_vm_begin(gmem_vm *vm)
 
     if (!vm)
         return -EINVAL;
-    err = gmem__turn_acquire(vm);
+    err = gmem__backlog_high(vm) && !gmem__turn_mine(vm) ? gmem__backlog_admit(vm) : 0;
+    if (!err)
+        err = gmem__turn_acquire(vm);
     if (err)
         return err;
     err = gmem__grow((void **)&vm->savepoints, &vm->savepoint_room, vm->savepoint_count + 1, sizeof(*vm->savepoints));

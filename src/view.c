@@ -13,8 +13,12 @@
  * A view that is held for long keeps what all later versions replace.
  */
 #include "view.h"
+#include "backlog.h"
 #include <errno.h>
 #include <stdlib.h>
+
+/* About what one range of a view takes: in a leaf, above the leaf, and its pin. */
+#define RANGE_WEIGHT 96u
 
 /*
  * What threads and caches remember of a view they keep beyond its end, and recognise by its generation alone. Views of several
@@ -116,7 +120,10 @@ void gmem__shown_end(struct gmem__shown *shown)
 
 static void shown_ended(struct gmem__rcu_head *head)
 {
-    gmem__shown_end(GMEM__OF(head, struct gmem__shown, rcu));
+    struct gmem__shown *shown = GMEM__OF(head, struct gmem__shown, rcu);
+
+    gmem__backlog_done(shown->vm, shown->waiting);
+    gmem__shown_end(shown);
 }
 
 void gmem__shown_left(struct gmem__shown *shown)
@@ -133,12 +140,17 @@ void gmem__shown_retire(struct gmem__shown *shown)
 {
     gmem__link_remove(&shown->link);
     shown->root->shown = NULL;
+    shown->waiting = sizeof(*shown) + shown->view->count * RANGE_WEIGHT;
+    gmem__backlog_add(shown->vm, shown->waiting);
     gmem__rcu_defer(&shown->rcu, shown_ended);
 }
 
 static void view_replaced(struct gmem__rcu_head *head)
 {
-    gmem_view_unref(GMEM__OF(head, gmem_view, rcu));
+    gmem_view *view = GMEM__OF(head, gmem_view, rcu);
+
+    gmem__backlog_done(view->vm, view->waiting);
+    gmem_view_unref(view);
 }
 
 void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
@@ -151,6 +163,9 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
     gmem__rcu_set(shown->view, view);
     /* Before the deferring: whoever still reads the old generation in a read section finds the old view alive. */
     __atomic_store_n(&shown->generation, view->generation, __ATOMIC_RELEASE);
+    before->waiting =
+        sizeof(*before) + before->garbage_count * sizeof(struct gmem__inner) + before->dropped_count * RANGE_WEIGHT;
+    gmem__backlog_add(before->vm, before->waiting);
     gmem__rcu_defer(&before->rcu, view_replaced);
 }
 

@@ -30,6 +30,7 @@ struct gmem_view {
     size_t garbage_count;
     gmem_region **dropped; /* the regions of ranges that next does not have, a pin each */
     size_t dropped_count;
+    size_t waiting; /* what it counts for in vm->backlog */
     struct gmem__rcu_head rcu;
 };
 
@@ -56,6 +57,7 @@ struct gmem__shown {
     bool whole;    /* render all of it again */
     struct gmem__span *spans;
     size_t span_count, span_room;
+    size_t waiting;          /* what it counts for in vm->backlog */
     struct gmem__next *next; /* what this commit changes; NULL: nothing */
     ptrdiff_t coming;        /* scratch: spaces that will take it up, less those that will leave it */
 };

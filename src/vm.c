@@ -178,6 +178,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
     vm->endian = known.endian == GMEM_ENDIAN_BIG ? GMEM_ENDIAN_BIG : GMEM_ENDIAN_LITTLE;
     vm->log = known.log;
     vm->log_opaque = known.log_opaque;
+    vm->backlog_max = known.backlog_max ? known.backlog_max : GMEM_BACKLOG_DEFAULT;
     gmem__link_init(&vm->rams);
     gmem__link_init(&vm->regions);
     gmem__link_init(&vm->spaces);
@@ -241,5 +242,6 @@ void gmem_vm_stats(gmem_vm *vm, struct gmem_vm_stats *ret_stats)
     READ(views_published);
     READ(listener_calls);
     READ(regions);
+    ret_stats->backlog = __atomic_load_n(&vm->backlog, __ATOMIC_RELAXED);
 #undef READ
 }

@@ -52,6 +52,8 @@ struct gmem_vm {
     enum gmem_endian endian; /* LITTLE or BIG, never NATIVE; immutable */
     gmem_log_fn *log;        /* immutable */
     void *log_opaque;
+    uint64_t backlog_max; /* immutable: bytes; see backlog.c */
+    uint64_t backlog;     /* atomic: bytes of what commits replaced that wait to be freed */
 
     /*
      * The mutex is held for moments only, never in a callback. It guards the turn, the reason and

@@ -9,7 +9,8 @@
  * untouched on failure; gmem_strerror() says what each means here, gmem_vm_reason() what exactly was refused.
  * Accesses made for the guest return an access result (gmem_result), never an errno.
  *
- * The library never prints, aborts or exits, and has no state outside a gmem_vm.
+ * The library never prints, aborts or exits. All state that matters is a vm's: outside are only a counter, of generations, and what
+ * a thread remembers to find its way faster.
  */
 #ifndef GMEM_BASE_H
 #define GMEM_BASE_H

@@ -38,7 +38,11 @@ struct gmem_vm_options {
     enum gmem_endian endian; /* the guest's byte order; GMEM_ENDIAN_NATIVE means little */
     gmem_log_fn *log;        /* NULL: diagnostics are dropped */
     void *log_opaque;
+    uint64_t
+        backlog_max; /* bytes of replaced views that may wait for readers; 0: GMEM_BACKLOG_DEFAULT; see gmem_vm_begin() */
 };
+
+#define GMEM_BACKLOG_DEFAULT (64u << 20)
 
 /*
  * Create a vm. options may be NULL for the defaults. On success *ret_vm is the caller's, to be ended with
@@ -64,6 +68,13 @@ GMEM_API void gmem_vm_destroy(gmem_vm *vm);
  * has one. Edits made inside are seen by later edits at once, by guests and listeners at the
  * outermost commit.
  *
+ * What a commit replaces is freed after the readers of that moment. While more than the vm's backlog_max bytes wait
+ * for that, the outermost begin (also that of an edit without a transaction) is held back for up to 0.1
+ * seconds, or, when it is in a device callback, the access is, after the callback, for 0.01. At four
+ * times as much begin is refused: so a guest that makes the map change in a loop can't use memory up,
+ * even while a callback of another thread blocks.
+ *
+ * -EAGAIN  readers, or device callbacks, that do not end keep too much from being freed
  * -EBUSY   called from inside a listener callback (which runs inside a commit)
  * -ENOMEM  out of memory
  */
@@ -108,6 +119,7 @@ struct gmem_vm_stats {
     uint64_t views_published; /* views that replaced another */
     uint64_t listener_calls;  /* callbacks called, undo included */
     uint64_t regions;         /* regions alive now */
+    uint64_t backlog;         /* bytes of replaced views that wait for readers now, about */
 };
 
 /*

@@ -44,7 +44,7 @@ int gmem__changed_span(struct gmem__shown *shown, uint64_t first, uint64_t last)
 /* Whether region, or something that shows it, is shown. May err towards true. */
 static bool reaches(gmem_region *region, unsigned depth)
 {
-    struct gmem__link *link;
+    gmem_region *alias;
     bool found;
 
     if (region->reach_shape == region->vm->shape || depth > CLIMB_DEPTH)
@@ -53,8 +53,8 @@ static bool reaches(gmem_region *region, unsigned depth)
     region->reach_shape = region->vm->shape;
     region->reaches = true;
     found = region->shown || (region->p.container && reaches(region->p.container, depth + 1));
-    for (link = region->aliases.next; !found && link != &region->aliases; link = link->next)
-        found = reaches(GMEM__OF(link, gmem_region, alias), depth + 1);
+    for (alias = region->aliases; !found && alias; alias = alias->next_alias)
+        found = reaches(alias, depth + 1);
     region->reaches = found;
     return found;
 }
@@ -78,7 +78,6 @@ static int climb_container(struct climb *state, const gmem_region *region, uint6
 /* [first, last] of region may have changed; an interval may reach past its end, where it was larger. */
 static int climb(struct climb *state, gmem_region *region, uint64_t first, uint64_t last, unsigned depth)
 {
-    struct gmem__link *link;
     gmem_region *alias;
     uint64_t low, high;
     int err;
@@ -95,8 +94,7 @@ static int climb(struct climb *state, gmem_region *region, uint64_t first, uint6
             return err;
     }
     err = climb_container(state, region, first, last, depth);
-    for (link = region->aliases.next; !err && link != &region->aliases; link = link->next) {
-        alias = GMEM__OF(link, gmem_region, alias);
+    for (alias = region->aliases; !err && alias; alias = alias->next_alias) {
         low = gmem__max(first, alias->p.target_from);
         high = gmem__min(last, alias->p.target_from + alias->p.last);
         if (low <= high && reaches(alias, 0))
@@ -118,7 +116,7 @@ static int climb_edit(struct climb *state, const struct gmem__undo *undo)
      * any more.
      */
     if ((old->container != region->p.container || old->target != region->p.target) &&
-        (!gmem__link_empty(&region->children) || region->kind == GMEM_KIND_ALIAS))
+        (region->child_index || region->kind == GMEM_KIND_ALIAS))
         region->vm->shape++;
     else if (old->container != region->p.container)
         region->reach_shape = 0;
@@ -207,7 +205,7 @@ bool gmem__changed_roots(const gmem_vm *vm)
     for (i = 0; i < vm->undo_count; i++) {
         region = vm->undos[i].region;
         if (region->kind == GMEM_KIND_CONTAINER || region->kind == GMEM_KIND_ALIAS || region->spaces > 0 ||
-            region->shown || !gmem__link_empty(&region->aliases) || near_lone(vm, region->p.container) ||
+            region->shown || region->aliases || near_lone(vm, region->p.container) ||
             near_lone(vm, vm->undos[i].old.container))
             return true;
     }

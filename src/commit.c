@@ -21,6 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Spans of a shown that stay allocated between commits. */
+#define SPANS_KEPT 256u
+
 struct commit {
     gmem_vm *vm;
     uint64_t was_epoch;
@@ -393,6 +396,11 @@ static void clean_up(gmem_vm *vm, bool published)
         after = link->next;
         shown = GMEM__OF(link, struct gmem__shown, link);
         shown->span_count = 0;
+        if (shown->span_room > SPANS_KEPT) {
+            free(shown->spans);
+            shown->spans = NULL;
+            shown->span_room = 0;
+        }
         shown->whole = false;
         shown->coming = 0;
         if (shown->next)

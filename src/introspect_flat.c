@@ -28,9 +28,9 @@ static int print_range(void *opaque, const struct gmem_section *given)
     gmem__text_string(text, region->name);
     if (section.offset)
         gmem__text_format(text, " @%016" PRIx64, section.offset);
-    if ((flat->print->options.flags & GMEM_PRINT_OWNER) && *region->label) {
+    if ((flat->print->options.flags & GMEM_PRINT_OWNER) && *gmem_region_label(region)) {
         gmem__text_string(text, " ");
-        gmem__text_string(text, region->label);
+        gmem__text_string(text, gmem_region_label(region));
     }
     gmem__text_string(text, gmem__mark(flat->print, &section));
     gmem__text_string(text, "\n");

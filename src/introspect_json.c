@@ -49,6 +49,7 @@
  *
  * Runs with the writer turn. No recursion.
  */
+#include "child_index.h"
 #include "introspect.h"
 #include "ram.h"
 #include <inttypes.h>
@@ -155,8 +156,8 @@ static void add_optional(struct gmem__text *text, uint32_t attrs, const gmem_reg
 {
     if (attrs & GMEM_RANGE_LOG_MASK)
         gmem__text_format(text, ", \"log\": %" PRIu32, (attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT);
-    if (*region->label)
-        add_text(text, "owner", region->label);
+    if (*gmem_region_label(region))
+        add_text(text, "owner", gmem_region_label(region));
 }
 
 static const char *kind_name(enum gmem_kind kind)
@@ -207,20 +208,21 @@ static int work_add(struct work *work, gmem_region *region)
 static int add_children(struct work *work, const gmem_region *region)
 {
     struct gmem__text *text = &work->print->text;
-    const struct gmem__link *head = &region->children, *link;
-    int err = 0;
+    struct gmem__found children = {0};
+    int err = gmem__child_index_find(region->child_index, 0, GMEM__LAST, &children);
+    size_t i;
 
+    gmem__found_sort(&children, 0);
     add_key(text, "children");
     gmem__text_string(text, "[");
-    for (link = head->next; !err && link != head; link = link->next) {
-        gmem_region *child = GMEM__OF(link, gmem_region, sibling);
-
-        if (link != head->next)
+    for (i = 0; !err && i < children.count; i++) {
+        if (i > 0)
             gmem__text_string(text, ", ");
-        add_id(work->print, child);
-        err = work_add(work, child);
+        add_id(work->print, children.items[i].region);
+        err = work_add(work, children.items[i].region);
     }
     gmem__text_string(text, "]");
+    free(children.items);
     return err;
 }
 

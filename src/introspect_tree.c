@@ -8,6 +8,7 @@
  *
  * Runs with the writer turn. No recursion: inside a transaction the nesting has no limit yet.
  */
+#include "child_index.h"
 #include "introspect.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -38,34 +39,33 @@ static int push(struct tree *tree, gmem_region *region, uint64_t base, size_t le
     return err;
 }
 
-/* The stack is emptied from its end: the last to be printed is first. */
-static int compare_backwards(const void *left, const void *right)
-{
-    const struct gmem__props *a = &((const struct place *)left)->region->p;
-    const struct gmem__props *b = &((const struct place *)right)->region->p;
+struct level {
+    struct tree *tree;
+    uint64_t base;
+    size_t level;
+};
 
-    if (a->offset != b->offset)
-        return a->offset > b->offset ? -1 : 1;
-    if (a->priority != b->priority)
-        return a->priority < b->priority ? -1 : 1;
-    return a->seq < b->seq ? -1 : 1;
+static int push_child(void *opaque, gmem_region *child)
+{
+    const struct level *level = opaque;
+
+    return push(level->tree, child, level->base, level->level);
 }
 
 static int push_children(struct tree *tree, const struct place *place)
 {
-    uint64_t base = place->base + place->region->p.offset;
-    const struct gmem__link *head = &place->region->children, *link;
-    size_t level = place->level + 1, before = tree->count;
+    struct level level = {tree, place->base + place->region->p.offset, place->level + 1};
+    size_t low = tree->count, high;
+    int err = gmem__child_index_walk(place->region->child_index, 0, GMEM__LAST, push_child, &level);
 
-    for (link = head->next; link != head; link = link->next) {
-        int err = push(tree, GMEM__OF(link, gmem_region, sibling), base, level);
+    /* The stack is emptied from its end: the last to be printed is first. */
+    for (high = tree->count; low + 1 < high; low++) {
+        struct place swap = tree->stack[low];
 
-        if (err)
-            return err;
+        tree->stack[low] = tree->stack[--high];
+        tree->stack[high] = swap;
     }
-    if (tree->count > before)
-        qsort(tree->stack + before, tree->count - before, sizeof(*tree->stack), compare_backwards);
-    return 0;
+    return err;
 }
 
 static int note_target(struct tree *tree, gmem_region *target)
@@ -107,9 +107,9 @@ static void print_line(struct gmem__print *print, const struct place *place)
     }
     if (!gmem__region_enabled(region))
         gmem__text_string(text, " [disabled]");
-    if ((print->options.flags & GMEM_PRINT_OWNER) && *region->label) {
+    if ((print->options.flags & GMEM_PRINT_OWNER) && *gmem_region_label(region)) {
         gmem__text_string(text, " ");
-        gmem__text_string(text, region->label);
+        gmem__text_string(text, gmem_region_label(region));
     }
     gmem__text_string(text, "\n");
 }

@@ -3,8 +3,8 @@
  * region.c - regions as objects: creation, references, the edges between them, what can be asked of one.
  *
  * Owns the graph's edges. Invariants, with the writer turn held:
- *   - a region is on its container's child list exactly while p.container is set, in the order in which siblings win;
- *   - an alias is on its target's alias list exactly while p.target is set;
+ *   - a region is in its container's child index exactly while p.container is set;
+ *   - an alias is on its target's list of aliases exactly while p.target is set;
  *   - containers form a forest; with aliases there may be cycles, but nothing is seen in itself (region_edit.c sees to both).
  *
  * Containers hold references on what they contain and aliases on what they show. So an alias that
@@ -57,14 +57,20 @@ void gmem_region_unref(gmem_region *region)
 void gmem__region_pin(gmem_region *region)
 {
     gmem_region_ref(region);
-    if (__atomic_fetch_add(&region->pins, 1, __ATOMIC_ACQ_REL) == 0 && region->owner.ref)
-        region->owner.ref(region->owner.opaque);
+    if (__atomic_fetch_add(&region->pins, 1, __ATOMIC_ACQ_REL) == 0 && region->owner && region->owner->ref)
+        region->owner->ref(region->owner->opaque);
+}
+
+static void owner_unref(const gmem_region *region)
+{
+    if (region->owner && region->owner->unref)
+        region->owner->unref(region->owner->opaque);
 }
 
 void gmem__region_unpin(gmem_region *region)
 {
-    if (__atomic_sub_fetch(&region->pins, 1, __ATOMIC_ACQ_REL) == 0 && region->owner.unref)
-        region->owner.unref(region->owner.opaque);
+    if (__atomic_sub_fetch(&region->pins, 1, __ATOMIC_ACQ_REL) == 0)
+        owner_unref(region);
     gmem_region_unref(region);
 }
 
@@ -97,49 +103,57 @@ void gmem__props_unref(const struct gmem__props *props)
     intervals_unref(props->coalesced);
 }
 
-static bool wins(const gmem_region *a, const gmem_region *b)
+/* Count child among the enabled children of its container, or no longer. */
+static void count_enabled(const gmem_region *child, bool add)
 {
-    if (a->p.priority != b->p.priority)
-        return a->p.priority > b->p.priority;
-    return a->p.seq > b->p.seq;
+    gmem_region *container = child->p.container;
+
+    if (!gmem__region_enabled(child))
+        return;
+    container->children_enabled += add ? 1 : -1u;
+    container->enabled_xor ^= (uintptr_t)child;
 }
 
-static void place(gmem_region *region)
+static void link_alias(gmem_region *region)
 {
-    struct gmem__link *head = &region->p.container->children, *at = head->next;
+    gmem_region *target = region->p.target;
 
-    while (at != head && wins(GMEM__OF(at, gmem_region, sibling), region))
-        at = at->next;
-    gmem__link_before(at, &region->sibling);
+    region->next_alias = target->aliases;
+    if (region->next_alias)
+        region->next_alias->alias_link = &region->next_alias;
+    region->alias_link = &target->aliases;
+    target->aliases = region;
+}
+
+static void unlink_alias(gmem_region *region)
+{
+    *region->alias_link = region->next_alias;
+    if (region->next_alias)
+        region->next_alias->alias_link = region->alias_link;
 }
 
 void gmem__region_apply(gmem_region *region, const struct gmem__props *props)
 {
     gmem_region *was = region->p.container, *target = region->p.target;
-    bool reorder = was != props->container || region->p.priority != props->priority || region->p.seq != props->seq;
-    bool reindex = was != props->container || region->p.seq != props->seq || region->p.offset != props->offset ||
-                   region->p.last != props->last;
+    bool reindex = was != props->container || region->p.seq != props->seq || region->p.priority != props->priority ||
+                   region->p.offset != props->offset || region->p.last != props->last;
 
     if (was) {
-        was->children_enabled -= gmem__region_enabled(region);
-        if (reorder)
-            gmem__link_remove(&region->sibling);
+        count_enabled(region, false);
         if (reindex)
             gmem__child_index_remove(&was->child_index, region);
     }
     region->p = *props;
     if (region->p.container) {
-        region->p.container->children_enabled += gmem__region_enabled(region);
-        if (reorder)
-            place(region);
+        count_enabled(region, true);
         if (reindex)
             gmem__child_index_insert(&region->p.container->child_index, region);
     }
     if (target != props->target) {
         if (target)
-            gmem__link_remove(&region->alias);
+            unlink_alias(region);
         if (props->target)
-            gmem__link_before(&props->target->aliases, &region->alias);
+            link_alias(region);
     }
     if (!was && props->container)
         gmem_region_ref(region);
@@ -158,8 +172,7 @@ static void walk_visit(gmem_region *region, uint64_t epoch, gmem_region **work)
 
 void gmem__region_mark_up(gmem_region *region, uint64_t epoch)
 {
-    gmem_region *work = NULL;
-    struct gmem__link *link;
+    gmem_region *work = NULL, *alias;
 
     walk_visit(region, epoch, &work);
     while (work) {
@@ -167,16 +180,15 @@ void gmem__region_mark_up(gmem_region *region, uint64_t epoch)
         work = region->walk_next;
         if (region->p.container)
             walk_visit(region->p.container, epoch, &work);
-        for (link = region->aliases.next; link != &region->aliases; link = link->next)
-            walk_visit(GMEM__OF(link, gmem_region, alias), epoch, &work);
+        for (alias = region->aliases; alias; alias = alias->next_alias)
+            walk_visit(alias, epoch, &work);
     }
 }
 
 static void region_free(gmem_region *region)
 {
     gmem_ram_unref(region->ram);
-    free(region->name);
-    free(region->label);
+    free(region->owner);
     free(region);
 }
 
@@ -186,16 +198,14 @@ static void bury_one(gmem_region *region)
     struct gmem__props nowhere = region->p;
     gmem_region *child;
 
-    while (!gmem__link_empty(&region->children)) {
-        child = GMEM__OF(region->children.next, gmem_region, sibling);
+    while ((child = region->child_index)) {
         /* It keeps its offset: a space may have it as root. */
-        gmem__link_remove(&child->sibling);
         gmem__child_index_remove(&region->child_index, child);
         child->p.container = NULL;
         gmem_region_unref(child);
     }
     if (nowhere.target)
-        gmem__link_remove(&region->alias);
+        unlink_alias(region);
     gmem__props_unref(&nowhere);
     gmem__link_remove(&region->vm_link);
     GMEM__COUNT(vm, regions, -(uint64_t)1);
@@ -225,8 +235,8 @@ void gmem__region_free_all(gmem_vm *vm)
         gmem_region_ref(GMEM__OF(link, gmem_region, vm_link));
     for (link = vm->regions.next; link != &vm->regions; link = link->next) {
         region = GMEM__OF(link, gmem_region, vm_link);
-        if (__atomic_exchange_n(&region->pins, 0, __ATOMIC_ACQ_REL) > 0 && region->owner.unref)
-            region->owner.unref(region->owner.opaque);
+        if (__atomic_exchange_n(&region->pins, 0, __ATOMIC_ACQ_REL) > 0)
+            owner_unref(region);
     }
     while (!gmem__link_empty(&vm->regions)) {
         region = GMEM__OF(vm->regions.next, gmem_region, vm_link);
@@ -237,44 +247,46 @@ void gmem__region_free_all(gmem_vm *vm)
     }
 }
 
-static int copy_text(const char *text, char **ret_copy)
+/* The bytes of text, its end included; 0: it is too long. NULL is the empty text. */
+static size_t text_size(const char *text)
 {
-    char *copy;
+    size_t length = text ? strnlen(text, GMEM_NAME_MAX + 1) : 0;
 
-    if (!text)
-        text = "";
-    if (strnlen(text, GMEM_NAME_MAX + 1) > GMEM_NAME_MAX)
-        return -EINVAL;
-    copy = strdup(text);
+    return length > GMEM_NAME_MAX ? 0 : length + 1;
+}
+
+/* owner with its label behind it; NULL: no memory. */
+static struct gmem_owner *owner_copy(const struct gmem_owner *owner)
+{
+    size_t size = text_size(owner->label);
+    struct gmem_owner *copy = malloc(sizeof(*copy) + size);
+
     if (!copy)
-        return -ENOMEM;
-    *ret_copy = copy;
-    return 0;
+        return NULL;
+    *copy = *owner;
+    copy->label = memcpy(copy + 1, owner->label ? owner->label : "", size);
+    return copy;
 }
 
 /* A region that nothing knows of yet; region_enrol() makes it one of the vm's. */
 static int region_new(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_size size,
                       const struct gmem_owner *owner, gmem_region **ret_region)
 {
+    size_t name_size = text_size(name);
     gmem_region *region;
-    int err;
 
     if (gmem__size_is_zero(size))
         return gmem__refuse(vm, -EINVAL, "region \"%.255s\" of size 0", name ? name : "");
-    region = calloc(1, sizeof(*region));
-    if (!region)
+    if (name_size == 0 || (owner && text_size(owner->label) == 0))
+        return gmem__refuse(vm, -EINVAL, "a name or label is too long");
+    region = calloc(1, sizeof(*region) + name_size);
+    if (region && owner)
+        region->owner = owner_copy(owner);
+    if (!region || (owner && !region->owner)) {
+        free(region);
         return gmem__refuse(vm, -ENOMEM, "no memory for region \"%.255s\"", name ? name : "");
-    err = copy_text(name, &region->name);
-    if (!err)
-        err = copy_text(owner ? owner->label : NULL, &region->label);
-    if (err) {
-        region_free(region);
-        return gmem__refuse(vm, err, "%s", err == -EINVAL ? "a name or label is too long" : "no memory for a name");
     }
-    if (owner) {
-        region->owner = *owner;
-        region->owner.label = region->label;
-    }
+    memcpy(region->name, name ? name : "", name_size);
     region->vm = vm;
     region->kind = kind;
     region->refs = 1;
@@ -283,10 +295,6 @@ static int region_new(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_s
         region->p.attrs = GMEM_RANGE_READONLY;
     else if (kind == GMEM_KIND_ROMD)
         region->p.attrs = GMEM_RANGE_ROMD;
-    gmem__link_init(&region->children);
-    gmem__link_init(&region->sibling);
-    gmem__link_init(&region->aliases);
-    gmem__link_init(&region->alias);
     gmem__link_init(&region->vm_link);
     *ret_region = region;
     return 0;
@@ -481,7 +489,7 @@ const char *gmem_region_name(const gmem_region *region)
 
 const char *gmem_region_label(const gmem_region *region)
 {
-    return region->label;
+    return region->owner ? region->owner->label : "";
 }
 
 gmem_ram *gmem_region_ram(const gmem_region *region)
@@ -546,14 +554,10 @@ uint64_t gmem_region_alias_offset(const gmem_region *region)
 
 gmem_region *gmem_region_first_child(const gmem_region *region)
 {
-    if (gmem__link_empty(&region->children))
-        return NULL;
-    return GMEM__OF(region->children.next, gmem_region, sibling);
+    return gmem__child_index_first(region->child_index);
 }
 
 gmem_region *gmem_region_next_sibling(const gmem_region *region)
 {
-    if (!region->p.container || region->sibling.next == &region->p.container->children)
-        return NULL;
-    return GMEM__OF(region->sibling.next, gmem_region, sibling);
+    return region->p.container ? gmem__child_index_next(region->p.container->child_index, region) : NULL;
 }

@@ -40,11 +40,11 @@ struct gmem__intervals {
 struct gmem__shown;
 
 struct gmem__props {
-    gmem_region *container; /* NULL: placed nowhere; a reference while placed is held by the container on the child */
     uint64_t offset;        /* in the container; where a root is shown */
+    uint64_t last;          /* size - 1 */
+    gmem_region *container; /* NULL: placed nowhere; a reference while placed is held by the container on the child */
+    uint64_t seq;           /* order of placement among equals: higher wins */
     int32_t priority;
-    uint64_t seq;         /* order of placement among equals: higher wins */
-    uint64_t last;        /* size - 1 */
     uint32_t attrs;       /* GMEM_RANGE_* of its own, GMEM__ATTR_DISABLED */
     gmem_region *target;  /* alias: a reference held */
     uint64_t target_from; /* alias: where the window starts in target */
@@ -52,44 +52,48 @@ struct gmem__props {
     struct gmem__intervals *coalesced;
 };
 
+/*
+ * There may be a hundred thousand of these, and a commit reaches for a few of them all over memory:
+ * what few regions have is behind a pointer.
+ */
 struct gmem_region {
-    /* Immutable. */
-    gmem_vm *vm;
-    enum gmem_kind kind;
-    char *name;
-    char *label;
-    struct gmem_owner owner;
-    gmem_ram *ram;
-    struct gmem_mmio_ops ops; /* widths and order resolved: no zeros, no NATIVE */
-    void *opaque;
-    uint8_t
-        call_sizes; /* of 1, 2, 4, 8 those of which an aligned access is one callback, that nobody need be asked about */
-
     /* Atomic, any thread. */
     unsigned long refs; /* all references, those below included */
     unsigned long pins; /* of views and lookups: while there are any the owner is referenced */
-    bool dead;          /* it has been put on vm->dead */
+
+    /* Immutable. */
+    gmem_vm *vm;
+    struct gmem_owner *owner; /* its label behind it; NULL: none */
+    gmem_ram *ram;
+    /* Side by side: what an access to a device needs. */
+    void *opaque;
+    enum gmem_kind kind;
+    uint8_t call_sizes; /* of 1, 2, 4, 8 those of which an aligned access is one callback, that nobody is asked about */
+    bool dead;          /* atomic, any thread: it has been put on vm->dead */
+    bool reaches;       /* with the turn: it or something that shows it is shown (never false by mistake) */
+    struct gmem_mmio_ops ops; /* widths and order resolved: no zeros, no NATIVE */
 
     /* Only with the writer turn. */
-    struct gmem__props p;
-    struct gmem__link children; /* .sibling, by falling priority, then falling seq: in the order in which they win */
-    struct gmem__link sibling;
-    struct gmem__link aliases; /* .alias: the aliases that aim here */
-    struct gmem__link alias;
-    struct gmem__link vm_link;
+    uint64_t reach_shape;                  /* vm->shape that reaches was found out for */
     gmem_region *index_left, *index_right; /* in the container's child index */
     uint64_t index_last;                   /* highest last address below this node of it */
-    gmem_region *child_index;              /* the children by address */
-    size_t children_enabled;
-    size_t spaces;                 /* of which it is the root */
+    struct gmem__props p;
+    gmem_region *child_index; /* the children by address */
+    uintptr_t enabled_xor;    /* of the addresses of its enabled children: when there is one, its address */
+    uint32_t children_enabled;
+    uint32_t spaces;          /* of which it is the root */
+    gmem_region *aliases;     /* those that aim here, through next_alias */
+    gmem_region *next_alias;  /* of the same target */
+    gmem_region **alias_link; /* what points to this one in that list */
+    struct gmem__link vm_link;
+    struct gmem__shown *shown;     /* what spaces that come down to this root share; NULL: none do */
     uint64_t mark;                 /* epoch of the last walk that visited it */
     gmem_region *walk_next;        /* worklist of that walk */
-    struct gmem__shown *shown;     /* what spaces that come down to this root share; NULL: none do */
-    uint64_t reach_shape;          /* vm->shape that reaches was found out for */
-    bool reaches;                  /* it or something that shows it is shown (never false by mistake) */
     uint64_t was_epoch;            /* epoch of the commit that was belongs to */
     const struct gmem__props *was; /* the props before that commit's transaction */
     gmem_region *dead_next;        /* in vm->dead */
+
+    char name[]; /* immutable */
 };
 
 /*
@@ -110,6 +114,12 @@ static inline bool gmem__region_enabled(const gmem_region *region)
 static inline bool gmem__region_terminates(const gmem_region *region)
 {
     return region->kind != GMEM_KIND_CONTAINER && region->kind != GMEM_KIND_ALIAS;
+}
+
+/* Of two siblings of these priorities and orders of placement, whether a is seen where both are. */
+static inline bool gmem__wins(int32_t priority_a, uint64_t seq_a, int32_t priority_b, uint64_t seq_b)
+{
+    return priority_a != priority_b ? priority_a > priority_b : seq_a > seq_b;
 }
 
 /*

@@ -6,6 +6,7 @@
  * commits. So all of this runs with the writer turn held. Nothing is changed before every check has
  * passed (G1).
  */
+#include "child_index.h"
 #include "transaction.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -28,45 +29,63 @@ struct path {
     const struct path *up;
 };
 
+/* A walk down in search of a loop. */
+struct descent {
+    const struct path *path;
+    uint64_t first, last; /* the window, in the region whose subregions are being looked at */
+    unsigned depth;
+    bool every; /* start again from each alias met */
+    unsigned *budget;
+};
+
+static int find_loop(const gmem_region *region, const struct descent *descent);
+
+static int find_loop_below(void *opaque, gmem_region *child)
+{
+    struct descent below = *(const struct descent *)opaque;
+
+    if (child->mark != child->vm->epoch)
+        return 0;
+    below.first = gmem__max(below.first, child->p.offset) - child->p.offset;
+    below.last = gmem__min(below.last, child->p.offset + child->p.last) - child->p.offset;
+    below.depth++;
+    return find_loop(child, &below);
+}
+
 /*
- * Whether an alias below [first, last] of region is seen through its own window: on the way down
- * from there or, if every is set, on the way down from any alias met. Only regions that
- * check_loop()'s walk up has marked can be part of a new loop.
+ * Whether an alias below a window of region is seen through its own window: on the way down from
+ * there or, if every is set, on the way down from any alias met. Only regions that check_loop()'s
+ * walk up has marked can be part of a new loop.
  * -ELOOP: one is. -E2BIG: too much to look at.
  */
-static int find_loop(const gmem_region *region, uint64_t first, uint64_t last, const struct path *path, bool every,
-                     unsigned depth, unsigned *budget)
+static int find_loop(const gmem_region *region, const struct descent *descent)
 {
-    const struct path here = {region, path};
-    const gmem_region *child;
-    uint64_t child_last;
+    const struct path here = {region, descent->path};
+    const struct path *path;
+    struct descent below = *descent;
     int err = 0;
 
-    if (depth > GMEM_DEPTH_MAX || --*budget == 0)
+    if (descent->depth > GMEM_DEPTH_MAX || --*descent->budget == 0)
         return -E2BIG;
-    if (first > region->p.last || region->mark != region->vm->epoch)
+    if (descent->first > region->p.last || region->mark != region->vm->epoch)
         return 0;
-    last = gmem__min(last, region->p.last);
-    if (region->p.target) {
-        for (; path; path = path->up) {
-            if (path->alias == region)
-                return -ELOOP;
-        }
-        if (every) /* its whole window, of which the walk may see only a part */
-            err = find_loop(region, 0, region->p.last, NULL, false, depth + 1, budget);
-        if (!err)
-            err = find_loop(region->p.target, first + region->p.target_from, last + region->p.target_from, &here, every,
-                            depth + 1, budget);
-        return err;
+    below.last = gmem__min(descent->last, region->p.last);
+    if (!region->p.target)
+        return gmem__child_index_walk(region->child_index, below.first, below.last, find_loop_below, &below);
+    for (path = descent->path; path; path = path->up) {
+        if (path->alias == region)
+            return -ELOOP;
     }
-    for (child = gmem_region_first_child(region); !err && child; child = gmem_region_next_sibling(child)) {
-        child_last = child->p.offset + child->p.last;
-        if (child->mark != region->vm->epoch || child->p.offset > last || child_last < first)
-            continue;
-        err = find_loop(child, gmem__max(first, child->p.offset) - child->p.offset,
-                        gmem__min(last, child_last) - child->p.offset, path, every, depth + 1, budget);
+    below.depth++;
+    if (descent->every) { /* its whole window, of which the walk may see only a part */
+        struct descent again = {NULL, 0, region->p.last, below.depth, false, descent->budget};
+
+        err = find_loop(region, &again);
     }
-    return err;
+    below.path = &here;
+    below.first += region->p.target_from;
+    below.last += region->p.target_from;
+    return err ? err : find_loop(region->p.target, &below);
 }
 
 /*
@@ -78,6 +97,7 @@ static int find_loop(const gmem_region *region, uint64_t first, uint64_t last, c
 static int check_loop(gmem_region *region)
 {
     unsigned budget = LOOP_BUDGET;
+    struct descent descent = {NULL, 0, region->p.last, 0, true, &budget};
     gmem_vm *vm = region->vm;
     int err;
 
@@ -85,10 +105,10 @@ static int check_loop(gmem_region *region)
      * What shows nothing else can't close a loop; most regions are such leaves, and walking up is
      * not free.
      */
-    if (gmem__link_empty(&region->children) && !region->p.target)
+    if (!region->child_index && !region->p.target)
         return 0;
     gmem__region_mark_up(region, ++vm->epoch);
-    err = find_loop(region, 0, region->p.last, NULL, true, 0, &budget);
+    err = find_loop(region, &descent);
     if (err == -ELOOP)
         return gmem__refuse(vm, err, "with \"%s\" so, an alias would show itself", region->name);
     return err ? gmem__refuse(vm, err, "\"%s\" shows too much of what it is shown by", region->name) : 0;

@@ -2,8 +2,8 @@
 /*
  * render.c - the flat answer to "what is seen in [first, last] of this root".
  *
- * Two steps. The walk goes through the graph front to back (of siblings the winner first, children
- * before the region they lie on) and notes every piece that shows something itself: placements,
+ * Two steps. The walk goes through the graph front to back (of siblings that overlap the winner
+ * first, children before the region they lie on) and notes every piece that shows something itself: placements,
  * numbered in that order. The sweep then goes over all of them by address; at each point the lowest
  * number among those that reach there is seen. m placements cost O(m log m), however they overlap.
  *
@@ -41,13 +41,12 @@ struct walk {
  */
 static gmem_region *lone_child(const gmem_region *container, bool *ret_none)
 {
-    gmem_region *child = gmem_region_first_child(container);
+    gmem_region *child;
 
     *ret_none = container->children_enabled == 0;
     if (container->children_enabled != 1)
         return NULL;
-    while (!gmem__region_enabled(child))
-        child = gmem_region_next_sibling(child);
+    child = (gmem_region *)container->enabled_xor;
     return child->p.offset != 0 || child->p.last > container->p.last ? NULL : child;
 }
 
@@ -112,41 +111,20 @@ static int visit_child(struct walk *walk, const gmem_region *child, uint64_t fir
 {
     uint64_t child_last = child->p.offset + child->p.last;
 
-    if (child->p.offset > last || child_last < first)
-        return 0;
     return visit(walk, child, gmem__max(first, child->p.offset) - child->p.offset,
                  gmem__min(last, child_last) - child->p.offset, distance + child->p.offset, attrs, depth + 1);
 }
 
-/* The winner of two siblings first. */
-static int compare_siblings(const void *a, const void *b)
-{
-    const gmem_region *x = *(const gmem_region *const *)a, *y = *(const gmem_region *const *)b;
-
-    if (x->p.priority != y->p.priority)
-        return x->p.priority > y->p.priority ? -1 : 1;
-    return x->p.seq > y->p.seq ? -1 : 1;
-}
-
-/* The subregions of region in [first, last], in the order in which they win. */
+/* The subregions of region in [first, last]. */
 static int visit_children(struct walk *walk, const gmem_region *region, uint64_t first, uint64_t last,
                           uint64_t distance, uint32_t attrs, unsigned depth)
 {
     size_t from = walk->found.count, i;
-    const gmem_region *child;
-    int err = 0;
+    int err = gmem__child_index_find(region->child_index, first, last, &walk->found);
 
-    if (first == 0 && last == region->p.last) {
-        for (child = gmem_region_first_child(region); !err && child; child = gmem_region_next_sibling(child))
-            err = visit_child(walk, child, first, last, distance, attrs, depth);
-        return err;
-    }
-    err = gmem__child_index_find(region->child_index, first, last, &walk->found);
-    if (!err && walk->found.count - from > 1)
-        qsort(walk->found.items + from, walk->found.count - from, sizeof(const gmem_region *), compare_siblings);
     /* Deeper visits put their own on top and take them off again; the array may move. */
     for (i = from; !err && i < walk->found.count; i++)
-        err = visit_child(walk, walk->found.items[i], first, last, distance, attrs, depth);
+        err = visit_child(walk, walk->found.items[i].region, first, last, distance, attrs, depth);
     walk->found.count = from;
     return err;
 }
@@ -183,6 +161,17 @@ static int compare_first(const void *a, const void *b)
     if (x->first != y->first)
         return x->first < y->first ? -1 : 1;
     return x->order < y->order ? -1 : 1;
+}
+
+/* By address. Where no subregions overlap the walk met them in that order. */
+static void sort_placements(struct walk *walk)
+{
+    size_t i = 1;
+
+    while (i < walk->count && compare_first(&walk->items[i - 1], &walk->items[i]) < 0)
+        i++;
+    if (i < walk->count)
+        qsort(walk->items, walk->count, sizeof(*walk->items), compare_first);
 }
 
 /* A binary heap of placements that have begun, the winner on top. */
@@ -299,7 +288,7 @@ int gmem__render(const gmem_region *root, uint64_t first, uint64_t last, struct 
     if (!err && walk.count > 0) {
         heap.items = malloc(walk.count * sizeof(const struct placement *));
         if (heap.items) {
-            qsort(walk.items, walk.count, sizeof(*walk.items), compare_first);
+            sort_placements(&walk);
             err = sweep(&walk, &heap, ranges);
         } else {
             err = -ENOMEM;

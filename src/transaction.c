@@ -11,6 +11,10 @@
 #include "transaction.h"
 #include "backlog.h"
 #include <errno.h>
+#include <stdlib.h>
+
+/* Entries of the journal that stay allocated between transactions. */
+#define JOURNAL_KEPT 256u
 
 int gmem_vm_begin(gmem_vm *vm)
 {
@@ -62,6 +66,18 @@ static void undo_to(gmem_vm *vm, size_t savepoint)
     }
 }
 
+/* The end of a transaction, which has done with its part of the journal. */
+static void leave(gmem_vm *vm)
+{
+    vm->savepoint_count--;
+    if (vm->savepoint_count == 0 && vm->undo_room > JOURNAL_KEPT) {
+        free(vm->undos);
+        vm->undos = NULL;
+        vm->undo_room = 0;
+    }
+    gmem__turn_release(vm);
+}
+
 int gmem__edit(gmem_region *region, const struct gmem__props *props)
 {
     gmem_vm *vm = region->vm;
@@ -107,8 +123,7 @@ int gmem_vm_commit(gmem_vm *vm)
         while (vm->undo_count > 0)
             undo_drop(&vm->undos[--vm->undo_count]);
     }
-    vm->savepoint_count--;
-    gmem__turn_release(vm);
+    leave(vm);
     return err;
 }
 
@@ -116,6 +131,6 @@ void gmem_vm_abort(gmem_vm *vm)
 {
     if (!vm || !gmem__turn_mine(vm) || vm->savepoint_count == 0 || vm->notifying)
         return;
-    undo_to(vm, vm->savepoints[--vm->savepoint_count]);
-    gmem__turn_release(vm);
+    undo_to(vm, vm->savepoints[vm->savepoint_count - 1]);
+    leave(vm);
 }

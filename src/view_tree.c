@@ -137,18 +137,60 @@ void gmem__tree_abandon(struct gmem__tree_edit *edit)
 
 /* --- lists of nodes, of which inner nodes are made --- */
 
-struct nodes {
-    struct gmem__node **items;
-    size_t count, room;
+/* A node and the highest address below it: nodes that stay as they are need not be looked at. */
+struct child {
+    struct gmem__node *node;
+    uint64_t last;
 };
+
+/* nodes_begin() to nodes_end(). */
+struct nodes {
+    struct child *items;
+    size_t count, room;
+    struct child few[2 * GMEM__INNER_MAX]; /* as many as there nearly always are */
+};
+
+static void nodes_begin(struct nodes *nodes)
+{
+    nodes->items = nodes->few;
+    nodes->count = 0;
+    nodes->room = sizeof(nodes->few) / sizeof(nodes->few[0]);
+}
+
+static void nodes_end(struct nodes *nodes)
+{
+    if (nodes->items != nodes->few)
+        free(nodes->items);
+}
+
+/* Make room for more. */
+static int nodes_reserve(struct nodes *nodes, size_t more)
+{
+    struct child *items = nodes->items == nodes->few ? NULL : nodes->items;
+    size_t room = items ? nodes->room : 0;
+    int err;
+
+    if (nodes->count + more <= nodes->room)
+        return 0;
+    err = gmem__grow((void **)&items, &room, nodes->count + more, sizeof(*items));
+    if (err)
+        return err;
+    if (nodes->items == nodes->few)
+        memcpy(items, nodes->few, nodes->count * sizeof(*items));
+    nodes->items = items;
+    nodes->room = room;
+    return 0;
+}
 
 static int nodes_add(struct nodes *nodes, struct gmem__node *node)
 {
-    int err = gmem__grow((void **)&nodes->items, &nodes->room, nodes->count + 1, sizeof(struct gmem__node *));
+    int err = nodes_reserve(nodes, 1);
 
-    if (!err)
-        nodes->items[nodes->count++] = node;
-    return err;
+    if (err)
+        return err;
+    nodes->items[nodes->count].node = node;
+    nodes->items[nodes->count++].last = node_last(node);
+    return 0;
 }
 
 /* Append leaves that hold all of the ranges, evenly filled. */
@@ -174,10 +216,10 @@ static int make_leaves(struct gmem__tree_edit *edit, const struct gmem__range *r
     return 0;
 }
 
-static int make_inners(struct gmem__tree_edit *edit, uint32_t height, struct gmem__node *const *children, size_t count,
-                       struct nodes *out)
+static int make_inners(struct gmem__tree_edit *edit, uint32_t height, const struct nodes *all, struct nodes *out)
 {
-    size_t inners = (count + GMEM__INNER_MAX - 1) / GMEM__INNER_MAX, share, i;
+    size_t count = all->count, inners = (count + GMEM__INNER_MAX - 1) / GMEM__INNER_MAX, share, i;
+    const struct child *children = all->items;
     struct gmem__node *node;
     int err;
 
@@ -188,8 +230,8 @@ static int make_inners(struct gmem__tree_edit *edit, uint32_t height, struct gme
             return -ENOMEM;
         node->count = (uint32_t)share;
         for (i = 0; i < share; i++) {
-            inner_of(node)->children[i] = children[i];
-            inner_of(node)->last[i] = node_last(children[i]);
+            inner_of(node)->children[i] = children[i].node;
+            inner_of(node)->last[i] = children[i].last;
         }
         for (; i < GMEM__INNER_MAX; i++)
             inner_of(node)->last[i] = GMEM__LAST;
@@ -200,14 +242,14 @@ static int make_inners(struct gmem__tree_edit *edit, uint32_t height, struct gme
     return 0;
 }
 
-static int nodes_add_full(struct gmem__tree_edit *edit, struct nodes *nodes, struct gmem__node *node);
+static int nodes_add_run(struct gmem__tree_edit *edit, struct nodes *nodes, const struct gmem__inner *inner,
+                         uint32_t from, uint32_t to);
 
 /* Two neighbours become one node, or two that are evenly full. */
 static int rebalance(struct gmem__tree_edit *edit, struct gmem__node *a, struct gmem__node *b, struct nodes *out)
 {
     struct gmem__range ranges[2 * GMEM__LEAF_MAX];
-    struct nodes children = {0};
-    uint32_t i;
+    struct nodes children;
     int err = 0;
 
     if (a->height == 0) {
@@ -215,33 +257,64 @@ static int rebalance(struct gmem__tree_edit *edit, struct gmem__node *a, struct 
         memcpy(ranges + a->count, leaf_of(b)->ranges, b->count * sizeof(*ranges));
         err = make_leaves(edit, ranges, a->count + b->count, out);
     } else {
+        nodes_begin(&children);
         /* An only child, which nobody could help, gets siblings here. */
-        for (i = 0; !err && i < a->count; i++)
-            err = nodes_add_full(edit, &children, inner_of(a)->children[i]);
-        for (i = 0; !err && i < b->count; i++)
-            err = nodes_add_full(edit, &children, inner_of(b)->children[i]);
+        err = nodes_add_run(edit, &children, inner_of(a), 0, a->count);
         if (!err)
-            err = make_inners(edit, a->height, children.items, children.count, out);
-        free(children.items);
+            err = nodes_add_run(edit, &children, inner_of(b), 0, b->count);
+        if (!err)
+            err = make_inners(edit, a->height, &children, out);
+        nodes_end(&children);
     }
     if (!err)
         err = node_drop(edit, a, false);
     return err ? err : node_drop(edit, b, false);
 }
 
-/* Append node to a list of siblings, helping it or the one before where either is too empty. */
-static int nodes_add_full(struct gmem__tree_edit *edit, struct nodes *nodes, struct gmem__node *node)
+static bool too_empty(const struct gmem__node *node)
 {
-    struct gmem__node *before;
+    return node->count < node_max(node->height) / 4;
+}
 
-    if (nodes->count > 0) {
-        before = nodes->items[nodes->count - 1];
-        if (node->count < node_max(node->height) / 4 || before->count < node_max(node->height) / 4) {
+/* Help the nodes from the index from on, and the one before them, where they are too empty. */
+static int nodes_settle(struct gmem__tree_edit *edit, struct nodes *nodes, size_t from)
+{
+    size_t end = nodes->count, i;
+    struct gmem__node *before;
+    int err = 0;
+
+    /* In place: what is written is never further than what was read. */
+    for (i = from, nodes->count = from; !err && i < end; i++) {
+        before = nodes->count > 0 ? nodes->items[nodes->count - 1].node : NULL;
+        if (before && (too_empty(before) || too_empty(nodes->items[i].node))) {
             nodes->count--;
-            return rebalance(edit, before, node, nodes);
+            err = rebalance(edit, before, nodes->items[i].node, nodes);
+        } else {
+            nodes->items[nodes->count++] = nodes->items[i];
         }
     }
-    return nodes_add(nodes, node);
+    return err;
+}
+
+/* Append the children of inner from index from until before to. Siblings as they are: none is too empty beside another. */
+static int nodes_add_run(struct gmem__tree_edit *edit, struct nodes *nodes, const struct gmem__inner *inner,
+                         uint32_t from, uint32_t to)
+{
+    int err = nodes_reserve(nodes, to - from);
+
+    while (!err && from < to && nodes->count > 0) {
+        nodes->items[nodes->count].node = inner->children[from];
+        nodes->items[nodes->count++].last = inner->last[from];
+        from++;
+        err = nodes_settle(edit, nodes, nodes->count - 1);
+        if (!err && !too_empty(nodes->items[nodes->count - 1].node))
+            break;
+    }
+    for (; !err && from < to; from++) {
+        nodes->items[nodes->count].node = inner->children[from];
+        nodes->items[nodes->count++].last = inner->last[from];
+    }
+    return err;
 }
 
 /* --- splicing --- */
@@ -286,10 +359,10 @@ static int splice_leaf(const struct splice *splice, struct gmem__node *node, boo
 static int splice_node(const struct splice *splice, struct gmem__node *node, bool insert, struct nodes *out)
 {
     struct gmem__inner *inner = inner_of(node);
-    struct nodes children = {0}, parts = {0};
+    struct nodes children;
     uint32_t a = 0, b, i;
-    size_t j;
-    int err = 0;
+    size_t from;
+    int err;
 
     if (node->height == 0)
         return splice_leaf(splice, node, insert, out);
@@ -297,50 +370,47 @@ static int splice_node(const struct splice *splice, struct gmem__node *node, boo
         a++;
     for (b = a; b + 1 < node->count && inner->last[b] < splice->last; b++)
         ;
-    for (i = 0; !err && i < node->count; i++) {
-        if (i < a || i > b) {
-            err = nodes_add_full(splice->edit, &children, inner->children[i]);
-        } else if (i > a && i < b) {
+    nodes_begin(&children);
+    err = nodes_add_run(splice->edit, &children, inner, 0, a);
+    for (i = a; !err && i <= b; i++) {
+        if (i > a && i < b) {
             err = subtree_drop(splice->edit, inner->children[i]);
-        } else {
-            parts.count = 0;
-            err = splice_node(splice, inner->children[i], insert && i == a, &parts);
-            for (j = 0; !err && j < parts.count; j++)
-                err = nodes_add_full(splice->edit, &children, parts.items[j]);
+            continue;
         }
+        from = children.count;
+        err = splice_node(splice, inner->children[i], insert && i == a, &children);
+        if (!err)
+            err = nodes_settle(splice->edit, &children, from);
     }
     if (!err)
-        err = make_inners(splice->edit, node->height, children.items, children.count, out);
-    free(parts.items);
-    free(children.items);
+        err = nodes_add_run(splice->edit, &children, inner, b + 1, node->count);
+    if (!err)
+        err = make_inners(splice->edit, node->height, &children, out);
+    nodes_end(&children);
     return err ? err : node_drop(splice->edit, node, false);
 }
 
 /* Put layers on top until one node is left; take off those that have one child only. */
-static int close_top(struct gmem__tree_edit *edit, struct nodes *top, struct gmem__node **ret_tree)
+static int close_top(struct gmem__tree_edit *edit, const struct nodes *top, struct gmem__node **ret_tree)
 {
-    struct nodes above = {0};
-    struct gmem__node *tree;
+    struct gmem__node *tree, *child;
+    struct nodes above;
     int err = 0;
 
-    while (!err && top->count > 1) {
-        above.count = 0;
-        err = make_inners(edit, top->items[0]->height + 1, top->items, top->count, &above);
-        if (!err) {
-            struct nodes swap = *top;
-
-            *top = above;
-            above = swap;
-        }
+    if (top->count > 1) {
+        nodes_begin(&above);
+        err = make_inners(edit, top->items[0].node->height + 1, top, &above);
+        if (!err)
+            err = close_top(edit, &above, ret_tree);
+        nodes_end(&above);
+        return err;
     }
-    tree = top->count > 0 ? top->items[0] : NULL;
+    tree = top->count > 0 ? top->items[0].node : NULL;
     while (!err && tree && tree->height > 0 && tree->count == 1) {
-        struct gmem__node *child = inner_of(tree)->children[0];
-
+        child = inner_of(tree)->children[0];
         err = node_drop(edit, tree, false);
         tree = child;
     }
-    free(above.items);
     *ret_tree = tree;
     return err;
 }
@@ -349,13 +419,14 @@ int gmem__tree_splice(struct gmem__tree_edit *edit, struct gmem__node **tree, ui
                       const struct gmem__range *items, size_t count)
 {
     struct splice splice = {edit, first, last, items, count};
-    struct nodes top = {0};
+    struct nodes top;
     int err;
 
+    nodes_begin(&top);
     err = *tree ? splice_node(&splice, *tree, true, &top) : make_leaves(edit, items, count, &top);
     if (!err)
         err = close_top(edit, &top, tree);
-    free(top.items);
+    nodes_end(&top);
     return err;
 }
 

@@ -43,9 +43,11 @@ static void check_region(struct model_run *run, int slot)
         model_fail(run, "r%d: it should be an alias of r%d @%" PRIx64, slot, want->target, want->target_offset);
 }
 
-/* Whether sibling a comes before b. */
+/* Whether sibling a comes before b: by offset, and of those at the same offset the winner first. */
 static bool before(const struct naive_region *a, const struct naive_region *b)
 {
+    if (a->offset != b->offset)
+        return a->offset < b->offset;
     return a->priority != b->priority ? a->priority > b->priority : a->placed > b->placed;
 }
 

@@ -226,7 +226,7 @@ static void test_geometry_refuses(void **state)
 static void test_getters(void **state)
 {
     gmem_vm *vm = make_vm();
-    gmem_region *root = make_container(vm, "root", GMEM_SIZE_ALL), *low, *high, *equal, *region = NULL;
+    gmem_region *root = make_container(vm, "root", GMEM_SIZE_ALL), *low, *high, *equal, *first, *region = NULL;
     struct gmem_owner owner = {.label = "owner:{dev id=x}"};
 
     (void)state;
@@ -234,16 +234,26 @@ static void test_getters(void **state)
     low = make_mmio(vm, "low", GMEM_SIZE(0x10));
     high = make_mmio(vm, "high", GMEM_SIZE(0x10));
     equal = make_mmio(vm, "equal", GMEM_SIZE(0x10));
-    OK(gmem_region_add_priority(root, 1, low, -5));
+    first = make_mmio(vm, "first", GMEM_SIZE(0x10));
+    assert_null(gmem_region_first_child(root));
+    assert_null(gmem_region_next_sibling(root));
+    OK(gmem_region_add_priority(root, 2, low, -5));
     OK(gmem_region_add_priority(root, 2, high, 5));
-    OK(gmem_region_add_priority(root, 3, equal, -5));
-    assert_ptr_equal(gmem_region_first_child(root), high);
+    OK(gmem_region_add_priority(root, 2, equal, -5));
+    OK(gmem_region_add_priority(root, 1, first, -9));
+    assert_ptr_equal(gmem_region_first_child(root), first);
+    assert_ptr_equal(gmem_region_next_sibling(first), high);
     assert_ptr_equal(gmem_region_next_sibling(high), equal);
     assert_ptr_equal(gmem_region_next_sibling(equal), low);
     assert_null(gmem_region_next_sibling(low));
     assert_int_equal(gmem_region_priority(low), -5);
     OK(gmem_region_set_priority(low, 6));
+    assert_ptr_equal(gmem_region_next_sibling(first), low);
+    assert_ptr_equal(gmem_region_next_sibling(low), high);
+    OK(gmem_region_move(first, 3));
     assert_ptr_equal(gmem_region_first_child(root), low);
+    assert_ptr_equal(gmem_region_next_sibling(equal), first);
+    assert_null(gmem_region_next_sibling(first));
     OK(gmem_region_create_reserved(vm, NULL, GMEM_SIZE(1), &owner, &region));
     assert_string_equal(gmem_region_name(region), "");
     assert_string_equal(gmem_region_label(region), "owner:{dev id=x}");

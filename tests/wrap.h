@@ -4,11 +4,12 @@
  *
  * For programs that are linked to the library's archive with --wrap for each function below, so
  * that they are called in place of the C library's, by the library and by the test. Any thread may
- * allocate; one counts at a time.
+ * allocate; one counts at a time, but what is allocated (wrap_live()) is counted for all together.
  */
 #ifndef GMEM_TESTS_WRAP_H
 #define GMEM_TESTS_WRAP_H
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -53,33 +54,68 @@ static inline bool wrap_fails(size_t size)
     return wrap.count == wrap.fail_at || (wrap.every && wrap.count > wrap.fail_at);
 }
 
+static size_t wrap_bytes_live; /* atomic */
+
+/* Bytes allocated at present, with what the C library's allocator adds to each allocation. */
+static inline size_t wrap_live(void)
+{
+    return __atomic_load_n(&wrap_bytes_live, __ATOMIC_RELAXED);
+}
+
+/* The allocation came; nothing where it failed. */
+static inline void *wrap_came(void *at)
+{
+    if (at)
+        __atomic_fetch_add(&wrap_bytes_live, malloc_usable_size(at) + sizeof(size_t), __ATOMIC_RELAXED);
+    return at;
+}
+
+static inline void wrap_goes(void *at)
+{
+    if (at)
+        __atomic_fetch_sub(&wrap_bytes_live, malloc_usable_size(at) + sizeof(size_t), __ATOMIC_RELAXED);
+}
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 char *__real_strdup(const char *text);
+void __real_free(void *at);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 char *__wrap_strdup(const char *text);
+void __wrap_free(void *at);
 
 void *__wrap_malloc(size_t size)
 {
-    return wrap_fails(size) ? NULL : __real_malloc(size);
+    return wrap_fails(size) ? NULL : wrap_came(__real_malloc(size));
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return wrap_fails(count * size) ? NULL : __real_calloc(count, size);
+    return wrap_fails(count * size) ? NULL : wrap_came(__real_calloc(count, size));
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-    return wrap_fails(size) ? NULL : __real_realloc(old, size);
+    size_t was = old ? malloc_usable_size(old) + sizeof(size_t) : 0;
+    void *now = wrap_fails(size) ? NULL : __real_realloc(old, size);
+
+    if (now)
+        __atomic_fetch_sub(&wrap_bytes_live, was, __ATOMIC_RELAXED);
+    return wrap_came(now);
 }
 
 char *__wrap_strdup(const char *text)
 {
-    return wrap_fails(strlen(text) + 1) ? NULL : __real_strdup(text);
+    return wrap_fails(strlen(text) + 1) ? NULL : wrap_came(__real_strdup(text));
+}
+
+void __wrap_free(void *at)
+{
+    wrap_goes(at);
+    __real_free(at);
 }
 
 #endif

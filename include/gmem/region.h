@@ -287,7 +287,10 @@ GMEM_API bool gmem_region_romd(const gmem_region *region);
 GMEM_API gmem_region *gmem_region_container(const gmem_region *region);
 GMEM_API gmem_region *gmem_region_alias_target(const gmem_region *region); /* NULL unless alias */
 GMEM_API uint64_t gmem_region_alias_offset(const gmem_region *region);
-/* Subregions in the order in which they win: first is NULL-terminated by next. Only inside a transaction. */
+/*
+ * Subregions by rising offset, and of those at the same offset the one that wins first: first is
+ * NULL-terminated by next. Each call is logarithmic in their number. Only inside a transaction.
+ */
 GMEM_API gmem_region *gmem_region_first_child(const gmem_region *region);
 GMEM_API gmem_region *gmem_region_next_sibling(const gmem_region *region);
 

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test-memory.c - what is allocated for a region, and for a range that a space shows: at most 400 and
+ * 200 bytes, with everything that belongs to it and with what the allocator adds.
+ *
+ * Linked with the allocator wrapped (wrap.h).
+ */
+#include "random.h"
+#include "rcu.h"
+#include "support.h"
+#include "wrap.h"
+
+#define REGIONS 10000u
+#define REGION_MOST 400u
+#define RANGE_MOST 200u
+#define STRIDE 0x2000u
+
+struct world {
+    gmem_vm *vm;
+    gmem_region *root;
+    gmem_region *regions[REGIONS];
+    gmem_space *space;
+    struct gmem_listener listener;
+    size_t heard;
+};
+
+static int on_section(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    struct world *world = listener->opaque;
+
+    (void)section;
+    world->heard++;
+    return 0;
+}
+
+static struct world *world_begin(void)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    assert_non_null(world);
+    world->vm = make_vm();
+    world->root = make_container(world->vm, "root", GMEM_SIZE_ALL);
+    world->listener.struct_size = sizeof(world->listener);
+    world->listener.opaque = world;
+    world->listener.region_add = on_section;
+    world->listener.region_del = on_section;
+    return world;
+}
+
+static void world_show(struct world *world)
+{
+    world->space = make_space(world->vm, "memory", world->root);
+    OK(gmem_listener_register(world->vm, world->space, &world->listener));
+}
+
+static void world_end(struct world *world)
+{
+    gmem_vm_destroy(world->vm);
+    free(world);
+}
+
+static void make_device(struct world *world, size_t i, const struct gmem_owner *owner)
+{
+    const struct gmem_mmio_ops ops = silent_ops();
+    char name[16];
+
+    snprintf(name, sizeof(name), "dev%05zu", i);
+    OK(gmem_region_create_mmio(world->vm, name, GMEM_SIZE(0x1000), &ops, world, owner, &world->regions[i]));
+}
+
+static void place_all(struct world *world)
+{
+    for (size_t i = 0; i < REGIONS; i++)
+        OK(gmem_region_add(world->root, i * STRIDE, world->regions[i]));
+}
+
+/* What is allocated more than before, for each region, when old versions are gone. */
+static size_t grown(const char *what, size_t before)
+{
+    size_t bytes;
+
+    gmem__rcu_barrier();
+    bytes = wrap_live() > before ? (wrap_live() - before + REGIONS - 1) / REGIONS : 0;
+    print_message("%s: %zu bytes\n", what, bytes);
+    return bytes;
+}
+
+static void test_region(void **state)
+{
+    struct world *world = world_begin();
+    size_t before = wrap_live();
+
+    (void)state;
+    for (size_t i = 0; i < REGIONS; i++)
+        make_device(world, i, NULL);
+    assert_in_range(grown("a region", before), sizeof(void *), REGION_MOST);
+    before = wrap_live();
+    /* Nothing is allocated to place one, nor kept of the transaction. */
+    OK(gmem_vm_begin(world->vm));
+    place_all(world);
+    OK(gmem_vm_commit(world->vm));
+    assert_in_range(grown("its place", before), 0, 3);
+    world_end(world);
+}
+
+static void test_region_of_a_device(void **state)
+{
+    const struct gmem_owner owner = {.label = "owner:{dev id=nic0}"};
+    struct world *world = world_begin();
+    size_t before = wrap_live();
+
+    (void)state;
+    for (size_t i = 0; i < REGIONS; i++)
+        make_device(world, i, &owner);
+    assert_in_range(grown("a region with owner and label", before), sizeof(void *), REGION_MOST);
+    world_end(world);
+}
+
+/* In one transaction; then after toggles all over the map, and with every other region off. */
+static void test_range(void **state)
+{
+    struct world *world = world_begin();
+    struct random random = {.state = 1};
+    size_t before;
+
+    (void)state;
+    for (size_t i = 0; i < REGIONS; i++)
+        make_device(world, i, NULL);
+    world_show(world);
+    gmem__rcu_barrier();
+    before = wrap_live();
+    OK(gmem_vm_begin(world->vm));
+    place_all(world);
+    OK(gmem_vm_commit(world->vm));
+    assert_in_range(grown("a range, in one transaction", before), sizeof(void *), RANGE_MOST);
+    for (size_t i = 0; i < REGIONS; i++) {
+        gmem_region *region = world->regions[random_below(&random, REGIONS)];
+
+        OK(gmem_region_set_enabled(region, !gmem_region_enabled(region)));
+    }
+    for (size_t i = 0; i < REGIONS; i++)
+        OK(gmem_region_set_enabled(world->regions[i], true));
+    assert_in_range(grown("a range, after toggles", before), sizeof(void *), RANGE_MOST);
+    for (size_t i = 0; i < REGIONS; i += 2)
+        OK(gmem_region_set_enabled(world->regions[i], false));
+    assert_in_range(grown("half a range, every other off", before), sizeof(void *), RANGE_MOST / 2);
+    world_end(world);
+}
+
+/* One commit each, at rising addresses and all over the map. */
+static void build_one_by_one(bool scattered)
+{
+    struct world *world = world_begin();
+    size_t before;
+
+    for (size_t i = 0; i < REGIONS; i++)
+        make_device(world, i, NULL);
+    world_show(world);
+    gmem__rcu_barrier();
+    before = wrap_live();
+    for (size_t i = 0; i < REGIONS; i++)
+        OK(gmem_region_add(world->root, (scattered ? i * 7919 % REGIONS : i) * STRIDE, world->regions[i]));
+    assert_in_range(grown(scattered ? "a range, one by one, scattered" : "a range, one by one", before), sizeof(void *),
+                    RANGE_MOST);
+    assert_int_equal(world->heard, REGIONS);
+    world_end(world);
+}
+
+static void test_range_one_by_one(void **state)
+{
+    (void)state;
+    build_one_by_one(false);
+    build_one_by_one(true);
+}
+
+/* An aborted transaction keeps nothing either. */
+static void test_abort(void **state)
+{
+    struct world *world = world_begin();
+    size_t before;
+
+    (void)state;
+    for (size_t i = 0; i < REGIONS; i++)
+        make_device(world, i, NULL);
+    world_show(world);
+    before = wrap_live();
+    OK(gmem_vm_begin(world->vm));
+    place_all(world);
+    assert_true(wrap_live() - before > REGIONS * sizeof(void *));
+    gmem_vm_abort(world->vm);
+    assert_in_range(grown("a placement that was aborted", before), 0, 3);
+    world_end(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_region), cmocka_unit_test(test_region_of_a_device),
+        cmocka_unit_test(test_range),  cmocka_unit_test(test_range_one_by_one),
+        cmocka_unit_test(test_abort),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

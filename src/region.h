@@ -61,17 +61,16 @@ struct gmem_region {
     unsigned long refs; /* all references, those below included */
     unsigned long pins; /* of views and lookups: while there are any the owner is referenced */
 
-    /* Immutable. */
-    gmem_vm *vm;
-    struct gmem_owner *owner; /* its label behind it; NULL: none */
-    gmem_ram *ram;
-    /* Side by side: what an access to a device needs. */
+    /* Immutable, but for what says that it is not. Side by side, first: what an access to a device needs. */
     void *opaque;
     enum gmem_kind kind;
     uint8_t call_sizes; /* of 1, 2, 4, 8 those of which an aligned access is one callback, that nobody is asked about */
     bool dead;          /* atomic, any thread: it has been put on vm->dead */
     bool reaches;       /* with the turn: it or something that shows it is shown (never false by mistake) */
     struct gmem_mmio_ops ops; /* widths and order resolved: no zeros, no NATIVE */
+    gmem_vm *vm;
+    struct gmem_owner *owner; /* its label behind it; NULL: none */
+    gmem_ram *ram;
 
     /* Only with the writer turn. */
     uint64_t reach_shape;                  /* vm->shape that reaches was found out for */

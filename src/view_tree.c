@@ -452,9 +452,12 @@ _Static_assert(GMEM__LEAF_MAX == 16 && GMEM__INNER_MAX == 32, "search() knows th
 
 const struct gmem__range *gmem__tree_find(const struct gmem__node *node, uint64_t addr)
 {
+    uint32_t height;
+
     if (!node || node_last(node) < addr)
         return NULL;
-    while (node->height > 0)
+    /* The heights below are known: nothing but keys and a pointer of each node is looked at. */
+    for (height = node->height; height > 0; height--)
         node = const_inner(node)->children[search(const_inner(node)->last, GMEM__INNER_MAX, addr)];
     return &const_leaf(node)->ranges[search(const_leaf(node)->last, GMEM__LEAF_MAX, addr)];
 }

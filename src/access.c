@@ -175,6 +175,7 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
             host_fill(range->host + skip, *access->in, length);
         else
             gmem__host_write(range->host + skip, access->in, length);
+        gmem__range_written(range, skip, length);
         return GMEM_OK;
     }
     return gmem__mmio_write(&(struct gmem__mmio){.region = range->region,
@@ -193,13 +194,14 @@ static gmem_result range_load(struct gmem__access *access, const struct gmem__ra
     if (gmem_ram_flags(range->region->ram) & GMEM_RAM_READONLY)
         return GMEM_RESULT_REFUSED;
     gmem__host_write(range->host + skip, access->in, length);
+    gmem__range_written(range, skip, length);
     return GMEM_OK;
 }
 
 /* --- all ranges ---------------------------------------------------------------------------------------------------- */
 
-/* length bytes at addr that are in one range, or (range is NULL) in none. */
-static gmem_result piece(struct gmem__access *access, const struct gmem__range *range, uint64_t addr, uint64_t length)
+gmem_result gmem__access_piece(struct gmem__access *access, const struct gmem__range *range, uint64_t addr,
+                               uint64_t length)
 {
     if (!range) {
         if (access->what == GMEM__READ)
@@ -233,7 +235,7 @@ static gmem_result walk(struct gmem__access *access, const gmem_view *view, cons
         else if (range)
             until = gmem__min(last, range->first - 1);
         length = until - addr + 1;
-        result |= piece(access, inside ? range : NULL, addr, length);
+        result |= gmem__access_piece(access, inside ? range : NULL, addr, length);
         if (access->what == GMEM__READ)
             access->out += length;
         else if (access->what != GMEM__FILL)
@@ -254,7 +256,7 @@ gmem_result gmem__access(struct gmem__access *access, const gmem_view *view, con
     if (size - 1 <= inside)
         return walk(access, view, range, addr, size);
     result = walk(access, view, range, addr, inside + 1);
-    return result | piece(access, NULL, 0, size - 1 - inside);
+    return result | gmem__access_piece(access, NULL, 0, size - 1 - inside);
 }
 
 static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct gmem__access *access)

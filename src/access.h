@@ -4,6 +4,7 @@
 #define GMEM_SRC_ACCESS_H
 
 #include "backlog.h"
+#include "dirty.h"
 #include "hint.h"
 #include <gmem/access.h>
 #include <string.h>
@@ -61,6 +62,13 @@ void gmem__host_read(const uint8_t *host, uint8_t *out, uint64_t length);
 void gmem__host_write(uint8_t *host, const uint8_t *in, uint64_t length);
 
 /*
+ * The part of an access that is length bytes, at least 1, at addr, all in one range, or (range is NULL) in none. The
+ * range's region must be kept alive.
+ */
+gmem_result gmem__access_piece(struct gmem__access *access, const struct gmem__range *range, uint64_t addr,
+                               uint64_t length);
+
+/*
  * One access to a device: length bytes, at most up to the region's end, at offset. out receives a read; in is where a write
  * comes from, whose byte i is in[i * in_step], so that one byte can stand for all.
  */
@@ -80,5 +88,13 @@ static inline bool gmem__mmio_is_call(const gmem_region *region, uint64_t offset
 
 gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out);
 gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length);
+
+/* length bytes, skip bytes into a range with host memory, were written: for those who log it. */
+static inline void gmem__range_written(const struct gmem__range *range, uint64_t skip, uint64_t length)
+{
+    if (range->attrs & GMEM_RANGE_LOG_MASK)
+        gmem__ram_mark_dirty(range->region->ram, (range->attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT,
+                             range->offset + skip, length);
+}
 
 #endif

@@ -144,6 +144,7 @@ static inline gmem_result store_other(const struct word *word, uint64_t value)
             gmem__hint_set(view, range);
             if (aligned(range->host + skip, word->size)) {
                 host_store(range->host + skip, word->size, in_order(value, word->size, word->order, GMEM__HOST_ENDIAN));
+                gmem__range_written(range, skip, word->size);
                 return GMEM_OK;
             }
         } else if (gmem__mmio_is_call(region, range->offset + skip, word->size) &&

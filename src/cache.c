@@ -41,7 +41,7 @@ static void open_window(struct gmem_cache *cache, const struct gmem__range *rang
     cache->first = first - cache->addr;
     cache->host = range->host + (first - range->first);
     limits(cache->reads, size);
-    if (gmem__range_writes_directly(range))
+    if (gmem__range_writes_unlogged(range))
         limits(cache->writes, size);
 }
 

@@ -35,6 +35,12 @@ static inline bool gmem__range_writes_directly(const struct gmem__range *range)
     return range->host && range->region->kind == GMEM_KIND_RAM && !(range->attrs & GMEM_RANGE_READONLY);
 }
 
+/* Whether nobody need be told of a write. */
+static inline bool gmem__range_writes_unlogged(const struct gmem__range *range)
+{
+    return gmem__range_writes_directly(range) && !(range->attrs & GMEM_RANGE_LOG_MASK);
+}
+
 /*
  * Remember range, of view, which is read directly. In the read section that the view was found in.
  */

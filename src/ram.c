@@ -10,6 +10,7 @@
  * taken from the list only while there is another.
  */
 #include "ram.h"
+#include "dirty.h"
 #include "ram_backing.h"
 #include "range.h"
 #include <errno.h>
@@ -176,6 +177,7 @@ static int enter(gmem_ram *ram)
 static void ram_free(gmem_ram *ram)
 {
     gmem__backing_unmap(ram);
+    gmem__ram_log_free(ram);
     free(ram->id);
     free(ram);
 }

@@ -20,6 +20,7 @@ struct gmem_ram {
     enum gmem_ram_backing backing;
     int fd; /* -1: none */
     char *id;
+    uint64_t *dirty[GMEM_LOG_CLIENTS]; /* dirty.c's; atomic; NULL: the client never logged it */
 };
 
 /* Unmap and free a block whatever refers to it: gmem_vm_destroy() only, after the regions are gone. */

@@ -59,7 +59,7 @@ struct gmem__props {
 struct gmem_region {
     /* Atomic, any thread. */
     unsigned long refs; /* all references, those below included */
-    unsigned long pins; /* of views and lookups: while there are any the owner is referenced */
+    unsigned long pins; /* of views, lookups and maps: while there are any the owner is referenced */
 
     /* Immutable, but for what says that it is not. Side by side, first: what an access to a device needs. */
     void *opaque;
@@ -130,7 +130,7 @@ void gmem__region_apply(gmem_region *region, const struct gmem__props *props);
 void gmem__props_ref(const struct gmem__props *props);
 void gmem__props_unref(const struct gmem__props *props);
 
-/* A view or a lookup begins or ceases to reach it. Any thread. */
+/* A view, a lookup or a map begins or ceases to reach it. Any thread. */
 void gmem__region_pin(gmem_region *region);
 void gmem__region_unpin(gmem_region *region);
 

@@ -7,6 +7,7 @@
  * passed (G1).
  */
 #include "child_index.h"
+#include "dirty.h"
 #include "transaction.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -276,8 +277,12 @@ int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted)
     err = gmem_vm_begin(region->vm);
     if (err)
         return err;
-    err = !region->ram ? refuse_kind(region, "dirty logging")
-                       : set_attr(region, 1u << (GMEM_RANGE_LOG_SHIFT + client), wanted);
+    if (!region->ram)
+        err = refuse_kind(region, "dirty logging");
+    else if (wanted && gmem__ram_log(region->ram, client))
+        err = gmem__refuse(region->vm, -ENOMEM, "no memory for a dirty bitmap of \"%s\"", gmem_ram_id(region->ram));
+    else
+        err = set_attr(region, 1u << (GMEM_RANGE_LOG_SHIFT + client), wanted);
     return gmem__edit_end(region->vm, err);
 }
 

@@ -17,6 +17,7 @@
 
 static void space_free(gmem_space *space)
 {
+    gmem__bounce_end(&space->bounce);
     gmem_region_unref(space->root);
     free(space->name);
     free(space);
@@ -92,8 +93,11 @@ int gmem_space_create(gmem_vm *vm, const char *name, gmem_region *root, const st
     if (err)
         return err;
     space = calloc(1, sizeof(*space));
-    if (!space)
+    if (!space ||
+        gmem__bounce_init(&space->bounce, known.bounce_buffers ? known.bounce_buffers : GMEM_BOUNCE_BUFFERS)) {
+        free(space);
         return gmem__refuse(vm, -ENOMEM, "no memory for space \"%s\"", name);
+    }
     space->vm = vm;
     space->root = gmem_region_ref(root);
     space->fill = known.unassigned_ones ? 0xff : 0x00;

@@ -3,6 +3,7 @@
 #ifndef GMEM_SRC_SPACE_H
 #define GMEM_SRC_SPACE_H
 
+#include "bounce.h"
 #include "view.h"
 
 struct gmem_space {
@@ -10,6 +11,8 @@ struct gmem_space {
     char *name;
     gmem_region *root; /* a reference held */
     uint8_t fill;      /* what unassigned bytes read as: 0x00 or 0xff */
+
+    struct gmem__bounce bounce; /* has a lock of its own */
 
     struct gmem__shown *shown; /* gmem__rcu_set() under the writer turn */
 

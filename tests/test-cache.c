@@ -326,6 +326,41 @@ static void test_hint_of_rom(void **state)
     world_close(&world);
 }
 
+/* A window or a hint that was made before somebody began to log does not hide a write from him. */
+static void test_logged(void **state)
+{
+    struct gmem_cache cache;
+    gmem_region *region;
+    struct world world;
+    gmem_ram *ram;
+
+    (void)state;
+    world_open(&world);
+    OK(gmem_ram_create_anon(world.vm, "ram", 2 * SIZE, &ram));
+    OK(gmem_region_create_ram(world.vm, "ram", ram, NULL, &region));
+    world_place(&world, region, 0);
+    OK(gmem_cache_init(&cache, world.space, 0, 2 * SIZE, GMEM_ATTRS_NONE));
+    assert_int_equal(gmem_cache_st32_le(&cache, 0, 1), GMEM_OK);
+    assert_int_equal(gmem_st32_le(world.space, SIZE, GMEM_ATTRS_NONE, 1), GMEM_OK);
+    for (int i = 0; i < 2; i++) {
+        OK(gmem_region_set_log(region, 1, true));
+        assert_int_equal(gmem_ram_dirty_test_and_clear(ram, 1, 0, 2 * SIZE), i > 0);
+        assert_int_equal(gmem_cache_st32_le(&cache, 0, 2), GMEM_OK);
+        assert_true(gmem_ram_dirty_test(ram, 1, 0, SIZE));
+        assert_false(gmem_ram_dirty_test(ram, 1, SIZE, SIZE));
+        assert_int_equal(gmem_cache_write(&cache, SIZE - 1, "ab", 2), GMEM_OK);
+        assert_true(gmem_ram_dirty_test_and_clear(ram, 1, SIZE, SIZE));
+        assert_int_equal(gmem_st32_le(world.space, SIZE, GMEM_ATTRS_NONE, 2), GMEM_OK);
+        assert_int_equal(gmem_st32_le(world.space, SIZE, GMEM_ATTRS_NONE, 3), GMEM_OK);
+        assert_true(gmem_ram_dirty_test(ram, 1, SIZE, SIZE));
+        OK(gmem_region_set_log(region, 1, false));
+        assert_int_equal(gmem_cache_st32_le(&cache, 0, 3), GMEM_OK);
+    }
+    gmem_cache_end(&cache);
+    gmem_ram_unref(ram);
+    world_close(&world);
+}
+
 /* The cache keeps what it accesses, but no more, and not beyond its next access or its end. */
 static void test_lifetime(void **state)
 {
@@ -529,17 +564,12 @@ static void test_any(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_outside),
-        cmocka_unit_test(test_never_stale),
-        cmocka_unit_test(test_space_leaves),
-        cmocka_unit_test(test_hints_of_dead_vms),
-        cmocka_unit_test(test_hint_at_the_end),
-        cmocka_unit_test(test_hint_of_rom),
-        cmocka_unit_test(test_lifetime),
-        cmocka_unit_test(test_device),
-        cmocka_unit_test(test_any),
+        cmocka_unit_test(test_arguments),       cmocka_unit_test(test_words),
+        cmocka_unit_test(test_outside),         cmocka_unit_test(test_never_stale),
+        cmocka_unit_test(test_space_leaves),    cmocka_unit_test(test_hints_of_dead_vms),
+        cmocka_unit_test(test_hint_at_the_end), cmocka_unit_test(test_hint_of_rom),
+        cmocka_unit_test(test_logged),          cmocka_unit_test(test_lifetime),
+        cmocka_unit_test(test_device),          cmocka_unit_test(test_any),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

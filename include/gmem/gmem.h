@@ -8,6 +8,7 @@
 #include <gmem/cache.h>
 #include <gmem/introspect.h>
 #include <gmem/listener.h>
+#include <gmem/map.h>
 #include <gmem/ram.h>
 #include <gmem/region.h>
 #include <gmem/space.h>

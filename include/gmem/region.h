@@ -214,7 +214,8 @@ GMEM_API int gmem_region_set_romd(gmem_region *region, bool direct) GMEM_MUST_CH
 
 /*
  * Dirty logging wanted of a ram, rom or romd region by one client (0 to GMEM_LOG_CLIENTS - 1). Listeners hear
- * log_start when the set of clients grows and log_stop when it shrinks.
+ * log_start when the set of clients grows and log_stop when it shrinks. What the library writes is then marked in
+ * the client's bitmap of the block (gmem/ram.h); making that is what -ENOMEM can be about here.
  */
 #define GMEM_LOG_CLIENTS 8u
 #define GMEM_LOG_DISPLAY 0u

@@ -37,6 +37,8 @@ struct gmem_section {
 struct gmem_space_options {
     size_t struct_size;   /* sizeof(struct gmem_space_options) */
     bool unassigned_ones; /* what reading where nothing is gives: all ones, or (default) zero */
+    /* How many bounce buffers gmem_map() may have mapped at a time; 0: GMEM_BOUNCE_BUFFERS (gmem/map.h). */
+    size_t bounce_buffers;
 };
 
 /*

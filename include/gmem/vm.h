@@ -56,8 +56,8 @@ GMEM_API int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret
 
 /*
  * End a vm: listeners are unregistered (they hear the removals), spaces, regions and RAM blocks are
- * freed whatever references on them are still held, owners get their last unref. Views and lookups
- * must have been given back. Nothing of the vm may be used during or after the call, by any thread.
+ * freed whatever references on them are still held, owners get their last unref. Views, lookups,
+ * maps and segments must have been given back. Nothing of the vm may be used during or after the call, by any thread.
  * Waits for readers and for deferred frees; so it must not be called from a callback of the
  * library. NULL is allowed.
  */

@@ -1,333 +1,295 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench-access.c - what an access through a space costs beside doing the same by hand.
+ * bench-access.c - what a load, a store or a copy of RAM through a space costs beside doing the same by hand.
  *
- * Each case is timed against its baseline in the same run: rounds of the one and of the other in turn, the best of each
- * counts. The map has RAM at 0 and as many devices above it as the case says; loads and stores go to random words of
- * 32 KiB, which stay in the first cache of any processor.
- *
- * usage: bench-access [--json]
+ * Loads and stores go to random words of 32 KiB, which stay in the first cache; the random generator runs in the loop of both sides.
+ * In a chain each address is the value loaded before, so that nothing overlaps.
  */
-#include <gmem/gmem.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "world.h"
+
 #include <string.h>
-#include <time.h>
 
-#define RAM_SIZE (64u << 20)
 #define WORKING_SET (32u << 10)
-#define DEVICE_SIZE 0x1000u
-#define DEVICES_AT 0x100000000u
-#define CALLS 8192u /* timed at once */
-#define ROUNDS 200u
+#define WORDS (WORKING_SET / 4u)
+#define CHAIN_AT 0x10000u /* apart from what random stores go to */
+#define SEED 2463534242u
+#define SIZES 2u /* of maps */
 
-struct bench {
-    gmem_vm *vm;
-    gmem_space *space;
-    uint8_t *host;
-    uint64_t device;         /* address of one in the middle */
-    uint32_t offsets[CALLS]; /* random words of the working set */
+struct access {
+    struct world *world;
     uint8_t buf[4096];
-    uint64_t sink;            /* so that nothing measured is left out */
-    struct gmem_mmio_ops ops; /* read through a pointer, as the library does */
 };
 
-typedef void run_fn(struct bench *bench);
+/* --- words of RAM ---------------------------------------------------------------------------------------------------- */
 
-/* --- what is measured ---------------------------------------------------------------------------------------------- */
-
-static void ld32(struct bench *bench)
+static double ld32(void *opaque, uint64_t count)
 {
-    uint64_t sum = 0;
-    uint32_t value;
-    size_t i;
+    const struct access *access = opaque;
+    gmem_space *space = access->world->space;
+    uint32_t random = SEED, value, sum = 0;
+    gmem_result result = GMEM_OK;
+    double start = bench_now();
 
-    for (i = 0; i < CALLS; i++) {
-        (void)gmem_ld32_le(bench->space, bench->offsets[i], GMEM_ATTRS_NONE, &value);
+    for (; count > 0; count--) {
+        result |= gmem_ld32_le(space, bench_random(&random) & (WORKING_SET - 4), GMEM_ATTRS_NONE, &value);
         sum += value;
     }
-    bench->sink += sum;
+    bench_keep(sum);
+    return result ? -1 : bench_now() - start;
 }
 
-static void ld32_raw(struct bench *bench)
+static double ld32_raw(void *opaque, uint64_t count)
 {
-    uint64_t sum = 0;
-    size_t i;
+    const struct access *access = opaque;
+    const uint8_t *host = access->world->host;
+    uint32_t random = SEED, sum = 0;
+    double start = bench_now();
 
-    for (i = 0; i < CALLS; i++)
-        sum += *(volatile uint32_t *)(void *)(bench->host + bench->offsets[i]);
-    bench->sink += sum;
+    for (; count > 0; count--)
+        sum += *(const volatile uint32_t *)(const void *)(host + (bench_random(&random) & (WORKING_SET - 4)));
+    bench_keep(sum);
+    return bench_now() - start;
 }
 
-static void st32(struct bench *bench)
+static double st32(void *opaque, uint64_t count)
 {
-    size_t i;
+    const struct access *access = opaque;
+    gmem_space *space = access->world->space;
+    gmem_result result = GMEM_OK;
+    uint32_t random = SEED;
+    double start = bench_now();
 
-    for (i = 0; i < CALLS; i++)
-        (void)gmem_st32_le(bench->space, bench->offsets[i], GMEM_ATTRS_NONE, (uint32_t)i);
-}
-
-static void st32_raw(struct bench *bench)
-{
-    size_t i;
-
-    for (i = 0; i < CALLS; i++)
-        *(volatile uint32_t *)(void *)(bench->host + bench->offsets[i]) = (uint32_t)i;
-}
-
-static gmem_result device_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
-                               uint64_t *ret_value)
-{
-    const struct bench *bench = opaque;
-
-    (void)size;
-    (void)attrs;
-    *ret_value = bench->sink + offset;
-    return GMEM_OK;
-}
-
-static gmem_result device_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
-{
-    struct bench *bench = opaque;
-
-    (void)size;
-    (void)attrs;
-    bench->sink += offset + value;
-    return GMEM_OK;
-}
-
-static void mmio_read(struct bench *bench)
-{
-    uint64_t sum = 0;
-    uint32_t value;
-    size_t i;
-
-    for (i = 0; i < CALLS; i++) {
-        (void)gmem_ld32_le(bench->space, bench->device + (bench->offsets[i] & (DEVICE_SIZE - 4)), GMEM_ATTRS_NONE,
-                           &value);
-        sum += value;
+    for (; count > 0; count--) {
+        (void)bench_random(&random);
+        result |= gmem_st32_le(space, random & (WORKING_SET - 4), GMEM_ATTRS_NONE, random);
     }
-    bench->sink += sum;
+    return result ? -1 : bench_now() - start;
 }
 
-static void mmio_read_raw(struct bench *bench)
+static double st32_raw(void *opaque, uint64_t count)
 {
-    gmem_result (*volatile read)(void *, uint64_t, unsigned, struct gmem_attrs, uint64_t *) = bench->ops.read;
-    uint64_t sum = 0, value;
-    size_t i;
+    const struct access *access = opaque;
+    uint8_t *host = access->world->host;
+    uint32_t random = SEED;
+    double start = bench_now();
 
-    for (i = 0; i < CALLS; i++) {
-        (void)read(bench, bench->offsets[i] & (DEVICE_SIZE - 4), 4, GMEM_ATTRS_NONE, &value);
-        sum += value;
+    for (; count > 0; count--) {
+        (void)bench_random(&random);
+        *(volatile uint32_t *)(void *)(host + (random & (WORKING_SET - 4))) = random;
     }
-    bench->sink += sum;
+    return bench_now() - start;
 }
 
-static void mmio_write(struct bench *bench)
+static double ld32_chain(void *opaque, uint64_t count)
 {
-    size_t i;
+    const struct access *access = opaque;
+    gmem_space *space = access->world->space;
+    gmem_result result = GMEM_OK;
+    uint32_t at = CHAIN_AT;
+    double start = bench_now();
 
-    for (i = 0; i < CALLS; i++)
-        (void)gmem_st32_le(bench->space, bench->device + (bench->offsets[i] & (DEVICE_SIZE - 4)), GMEM_ATTRS_NONE,
-                           (uint32_t)i);
+    for (; count > 0; count--)
+        result |= gmem_ld32_le(space, at, GMEM_ATTRS_NONE, &at);
+    bench_keep(at);
+    return result ? -1 : bench_now() - start;
 }
 
-static void mmio_write_raw(struct bench *bench)
+static double ld32_chain_raw(void *opaque, uint64_t count)
 {
-    gmem_result (*volatile write)(void *, uint64_t, unsigned, struct gmem_attrs, uint64_t) = bench->ops.write;
-    size_t i;
+    const struct access *access = opaque;
+    const uint8_t *host = access->world->host;
+    uint32_t at = CHAIN_AT;
+    double start = bench_now();
 
-    for (i = 0; i < CALLS; i++)
-        (void)write(bench, bench->offsets[i] & (DEVICE_SIZE - 4), 4, GMEM_ATTRS_NONE, (uint32_t)i);
+    for (; count > 0; count--)
+        at = *(const volatile uint32_t *)(const void *)(host + at);
+    bench_keep(at);
+    return bench_now() - start;
 }
 
-/* Copies begin at multiples of their size in the working set. */
+/* Each word is loaded by hand and stored again; what was loaded is where the next one is. */
+static double st32_chain(void *opaque, uint64_t count)
+{
+    const struct access *access = opaque;
+    gmem_space *space = access->world->space;
+    const uint8_t *host = access->world->host;
+    gmem_result result = GMEM_OK;
+    uint32_t at = CHAIN_AT, next;
+    double start = bench_now();
+
+    for (; count > 0; count--) {
+        next = *(const volatile uint32_t *)(const void *)(host + at);
+        result |= gmem_st32_le(space, at, GMEM_ATTRS_NONE, next);
+        at = next;
+    }
+    bench_keep(at);
+    return result ? -1 : bench_now() - start;
+}
+
+static double st32_chain_raw(void *opaque, uint64_t count)
+{
+    const struct access *access = opaque;
+    uint8_t *host = access->world->host;
+    uint32_t at = CHAIN_AT, next;
+    double start = bench_now();
+
+    for (; count > 0; count--) {
+        next = *(const volatile uint32_t *)(const void *)(host + at);
+        *(volatile uint32_t *)(void *)(host + at) = next;
+        at = next;
+    }
+    bench_keep(at);
+    return bench_now() - start;
+}
+
+/* --- copies: at random multiples of their size in the working set ---------------------------------------------------- */
+
 #define DEFINE_COPIES(size)                                                                                            \
-    static void read_##size(struct bench *bench)                                                                       \
+    static double read_##size(void *opaque, uint64_t count)                                                            \
     {                                                                                                                  \
-        size_t i;                                                                                                      \
+        struct access *access = opaque;                                                                                \
+        gmem_space *space = access->world->space;                                                                      \
+        gmem_result result = GMEM_OK;                                                                                  \
+        uint32_t random = SEED;                                                                                        \
+        double start = bench_now();                                                                                    \
                                                                                                                        \
-        for (i = 0; i < CALLS; i++)                                                                                    \
-            (void)gmem_space_read(bench->space, bench->offsets[i] & ~((size)-1u), GMEM_ATTRS_NONE, bench->buf, size);  \
-        bench->sink += bench->buf[0];                                                                                  \
-    }                                                                                                                  \
-                                                                                                                       \
-    static void read_##size##_raw(struct bench *bench)                                                                 \
-    {                                                                                                                  \
-        size_t i;                                                                                                      \
-                                                                                                                       \
-        for (i = 0; i < CALLS; i++) {                                                                                  \
-            memcpy(bench->buf, bench->host + (bench->offsets[i] & ~((size)-1u)), size);                                \
-            __asm__ volatile("" : : "r"(bench->buf) : "memory");                                                       \
+        for (; count > 0; count--) {                                                                                   \
+            result |= gmem_space_read(space, bench_random(&random) & (WORKING_SET - (size)), GMEM_ATTRS_NONE,          \
+                                      access->buf, size);                                                              \
+            bench_keep((uintptr_t)access->buf);                                                                        \
         }                                                                                                              \
-        bench->sink += bench->buf[0];                                                                                  \
+        return result ? -1 : bench_now() - start;                                                                      \
     }                                                                                                                  \
                                                                                                                        \
-    static void write_##size(struct bench *bench)                                                                      \
+    static double read_##size##_raw(void *opaque, uint64_t count)                                                      \
     {                                                                                                                  \
-        size_t i;                                                                                                      \
+        struct access *access = opaque;                                                                                \
+        const uint8_t *host = access->world->host;                                                                     \
+        uint32_t random = SEED;                                                                                        \
+        double start = bench_now();                                                                                    \
                                                                                                                        \
-        for (i = 0; i < CALLS; i++)                                                                                    \
-            (void)gmem_space_write(bench->space, bench->offsets[i] & ~((size)-1u), GMEM_ATTRS_NONE, bench->buf, size); \
-    }                                                                                                                  \
-                                                                                                                       \
-    static void write_##size##_raw(struct bench *bench)                                                                \
-    {                                                                                                                  \
-        size_t i;                                                                                                      \
-                                                                                                                       \
-        for (i = 0; i < CALLS; i++) {                                                                                  \
-            memcpy(bench->host + (bench->offsets[i] & ~((size)-1u)), bench->buf, size);                                \
-            __asm__ volatile("" : : "r"(bench->host) : "memory");                                                      \
+        for (; count > 0; count--) {                                                                                   \
+            memcpy(access->buf, host + (bench_random(&random) & (WORKING_SET - (size))), size);                        \
+            bench_keep((uintptr_t)access->buf);                                                                        \
         }                                                                                                              \
+        return bench_now() - start;                                                                                    \
+    }                                                                                                                  \
+                                                                                                                       \
+    static double write_##size(void *opaque, uint64_t count)                                                           \
+    {                                                                                                                  \
+        struct access *access = opaque;                                                                                \
+        gmem_space *space = access->world->space;                                                                      \
+        gmem_result result = GMEM_OK;                                                                                  \
+        uint32_t random = SEED;                                                                                        \
+        double start = bench_now();                                                                                    \
+                                                                                                                       \
+        for (; count > 0; count--)                                                                                     \
+            result |= gmem_space_write(space, bench_random(&random) & (WORKING_SET - (size)), GMEM_ATTRS_NONE,         \
+                                       access->buf, size);                                                             \
+        return result ? -1 : bench_now() - start;                                                                      \
+    }                                                                                                                  \
+                                                                                                                       \
+    static double write_##size##_raw(void *opaque, uint64_t count)                                                     \
+    {                                                                                                                  \
+        struct access *access = opaque;                                                                                \
+        uint8_t *host = access->world->host;                                                                           \
+        uint32_t random = SEED;                                                                                        \
+        double start = bench_now();                                                                                    \
+                                                                                                                       \
+        for (; count > 0; count--) {                                                                                   \
+            memcpy(host + (bench_random(&random) & (WORKING_SET - (size))), access->buf, size);                        \
+            bench_keep((uintptr_t)host);                                                                               \
+        }                                                                                                              \
+        return bench_now() - start;                                                                                    \
     }
 
 DEFINE_COPIES(64)
 DEFINE_COPIES(4096)
 
+/* --- the rows -------------------------------------------------------------------------------------------------------- */
+
 static const struct {
-    const char *name, *baseline;
-    unsigned devices;
-    run_fn *run, *run_baseline;
-} cases[] = {
-    {"ld32", "load", 16, ld32, ld32_raw},
-    {"ld32, 10000 ranges", "load", 10000, ld32, ld32_raw},
-    {"st32", "store", 16, st32, st32_raw},
-    {"mmio ld32", "callback", 16, mmio_read, mmio_read_raw},
-    {"mmio ld32, 10000 ranges", "callback", 10000, mmio_read, mmio_read_raw},
-    {"mmio st32", "callback", 16, mmio_write, mmio_write_raw},
-    {"read 64 B", "memcpy", 16, read_64, read_64_raw},
-    {"write 64 B", "memcpy", 16, write_64, write_64_raw},
-    {"read 4 KiB", "memcpy", 16, read_4096, read_4096_raw},
-    {"write 4 KiB", "memcpy", 16, write_4096, write_4096_raw},
+    struct bench_row row;
+    bench_fn *run, *run_baseline;
+} rows[] = {
+    {{"ld32/random", 10, NULL, "raw load", BENCH_RATIO, 3, NULL}, ld32, ld32_raw},
+    {{"ld32/random", 10000, NULL, "raw load", BENCH_RATIO, 3, NULL}, ld32, ld32_raw},
+    {{"ld32/chain", 10, NULL, "raw chain", BENCH_RATIO, 2.5, NULL}, ld32_chain, ld32_chain_raw},
+    {{"ld32/chain", 10000, NULL, "raw chain", BENCH_RATIO, 2.5, NULL}, ld32_chain, ld32_chain_raw},
+    {{"st32/random", 10, NULL, "raw store", BENCH_NO_TARGET, 0, NULL}, st32, st32_raw},
+    {{"st32/random", 10000, NULL, "raw store", BENCH_NO_TARGET, 0, NULL}, st32, st32_raw},
+    {{"st32/chain", 10, NULL, "raw chain", BENCH_NO_TARGET, 0, NULL}, st32_chain, st32_chain_raw},
+    {{"copy/read 64 B", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, read_64, read_64_raw},
+    {{"copy/write 64 B", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, write_64, write_64_raw},
+    {{"copy/read 4 KiB", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, read_4096, read_4096_raw},
+    {{"copy/write 4 KiB", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, write_4096, write_4096_raw},
 };
 
-/* --- the map ------------------------------------------------------------------------------------------------------- */
+/* --- the maps -------------------------------------------------------------------------------------------------------- */
 
-static int add_devices(struct bench *bench, gmem_region *root, unsigned count)
+/* A random cycle through all words (Sattolo's shuffle): each holds the address of the next. */
+static void make_chain(uint8_t *host)
 {
-    gmem_region *region;
-    unsigned i;
-    int err;
+    uint32_t order[WORDS], random = SEED, i, j, kept, next;
 
-    for (i = 0; i < count; i++) {
-        /* With gaps, so that each is a range of its own. */
-        err = gmem_region_create_mmio(bench->vm, "device", GMEM_SIZE(DEVICE_SIZE), &bench->ops, bench, NULL, &region);
-        if (!err) {
-            err = gmem_region_add(root, DEVICES_AT + 2ull * i * DEVICE_SIZE, region);
-            gmem_region_unref(region);
-        }
-        if (err)
-            return err;
+    for (i = 0; i < WORDS; i++)
+        order[i] = i;
+    for (i = WORDS - 1; i > 0; i--) {
+        j = bench_below(bench_random(&random), i);
+        kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
     }
-    bench->device = DEVICES_AT + 2ull * (count / 2) * DEVICE_SIZE;
-    return 0;
+    for (i = 0; i < WORDS; i++) {
+        next = CHAIN_AT + order[i] * 4;
+        memcpy(host + CHAIN_AT + (size_t)i * 4, &next, sizeof(next));
+    }
 }
 
-static int build(struct bench *bench, unsigned devices)
+static int access_create(uint32_t n, struct access *access)
 {
-    gmem_region *root = NULL, *region = NULL;
-    gmem_ram *ram = NULL;
-    int err;
+    int err = world_create(n, &access->world);
 
-    bench->ops = (struct gmem_mmio_ops){.read = device_read, .write = device_write};
-    err = gmem_vm_create(NULL, &bench->vm);
     if (!err)
-        err = gmem_region_create_container(bench->vm, "root", GMEM_SIZE_ALL, NULL, &root);
-    if (!err)
-        err = gmem_ram_create_anon(bench->vm, "ram", RAM_SIZE, &ram);
-    if (!err)
-        err = gmem_region_create_ram(bench->vm, "ram", ram, NULL, &region);
-    if (!err)
-        err = gmem_vm_begin(bench->vm);
-    if (!err)
-        err = gmem_region_add(root, 0, region);
-    if (!err)
-        err = add_devices(bench, root, devices);
-    if (!err)
-        err = gmem_vm_commit(bench->vm);
-    if (!err)
-        err = gmem_space_create(bench->vm, "memory", root, NULL, &bench->space);
-    if (err)
-        return err;
-    bench->host = gmem_ram_host(ram);
-    memset(bench->host, 1, WORKING_SET);
-    return 0;
+        make_chain(access->world->host);
+    return err;
 }
 
-/* --- timing -------------------------------------------------------------------------------------------------------- */
-
-static double now(void)
+/* The map of n devices, made when it is first asked for. NULL: it can't be made. */
+static struct access *access_of(struct access *maps, uint64_t n)
 {
-    struct timespec ts;
+    size_t i = 0;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
-}
-
-static void time_once(struct bench *bench, run_fn *run, double *best)
-{
-    double start = now(), took;
-
-    run(bench);
-    took = (now() - start) / CALLS;
-    if (took < *best)
-        *best = took;
-}
-
-static int run_case(size_t i, bool json)
-{
-    struct bench *bench = calloc(1, sizeof(*bench));
-    double best = 1e12, baseline = 1e12;
-    uint32_t random = 12345;
-    unsigned round;
-    int err;
-
-    if (!bench)
-        return -1;
-    err = build(bench, cases[i].devices);
-    if (err) {
-        (void)fprintf(stderr, "bench-access: cannot build the map: %s\n", gmem_strerror(err));
-        gmem_vm_destroy(bench->vm);
-        free(bench);
-        return -1;
-    }
-    for (round = 0; round < CALLS; round++) {
-        random = random * 1664525u + 1013904223u;
-        bench->offsets[round] = (random >> 8) % WORKING_SET & ~3u;
-    }
-    for (round = 0; round < ROUNDS; round++) {
-        time_once(bench, cases[i].run_baseline, &baseline);
-        time_once(bench, cases[i].run, &best);
-    }
-    if (json)
-        (void)printf("%s  {\"name\": \"%s\", \"ns\": %.2f, \"baseline\": \"%s\", \"baseline_ns\": %.2f}",
-                     i ? ",\n" : "", cases[i].name, best, cases[i].baseline, baseline);
-    else
-        (void)printf("%-26s %9.2f   %-8s %9.2f %8.1f\n", cases[i].name, best, cases[i].baseline, baseline,
-                     best / baseline);
-    gmem_vm_destroy(bench->vm);
-    free(bench);
-    return 0;
+    while (i < SIZES - 1 && maps[i].world && maps[i].world->n != n)
+        i++;
+    if (!maps[i].world && access_create((uint32_t)n, &maps[i]))
+        return NULL;
+    return &maps[i];
 }
 
 int main(int argc, char **argv)
 {
-    bool json = argc == 2 && !strcmp(argv[1], "--json");
+    static struct access maps[SIZES];
+    struct bench_case item = {.opaque = NULL};
+    struct bench bench;
     size_t i;
+    int status;
 
-    if (argc > 1 && !json) {
-        (void)fprintf(stderr, "usage: bench-access [--json]\n");
-        return 2;
+    if (!bench_start(&bench, "bench-access", "Loads, stores and copies of RAM beside the same by hand.", argc, argv,
+                     &status))
+        return status;
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (!bench_wants(&bench, &rows[i].row))
+            continue;
+        item = (struct bench_case){.row = rows[i].row, .run = rows[i].run, .run_baseline = rows[i].run_baseline};
+        item.opaque = item.baseline_opaque = access_of(maps, rows[i].row.n);
+        if (item.opaque)
+            bench_measure(&bench, &item);
+        else
+            bench_skip(&bench, &item.row, "the map can't be made", true);
     }
-    if (json)
-        (void)printf("[\n");
-    else
-        (void)printf("%-26s %9s   %-8s %9s %8s\n", "access", "ns", "beside", "ns", "times");
-    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        if (run_case(i, json))
-            return 1;
+    for (i = 0; i < SIZES; i++) {
+        world_destroy(maps[i].world);
     }
-    if (json)
-        (void)printf("\n]\n");
-    return fflush(stdout) || ferror(stdout) ? 1 : 0;
+    return bench_end(&bench);
 }

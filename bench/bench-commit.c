@@ -1,206 +1,312 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench-commit - what topology changes and lookups cost as the map grows: n MMIO regions side by side in one space. Prints one
- * line for each n. One thread, one vm at a time; public API only.
+ * bench-commit.c - what one edit with its commit costs as the map and the number of spaces grow.
  *
- *   build    one transaction that places all n, for each region
- *   toggle   disabling or enabling one region, a commit each
- *   lookup   gmem_space_lookup() of a random address that shows something
- *   read     a 4-byte load from such an address: lookup and callback
+ * Among n devices one is edited to and fro, so that each commit changes what is seen; a listener of the first space hears it. The
+ * spaces share one root ("shared"), or each has a root of its own that shows the shared container through an alias and something
+ * beside it, so that each has a view of its own ("distinct").
  *
- * usage: bench-commit [N...]     (default: 100 1000 10000 65536)
+ * The baseline is rendering everything anew: the time of gmem_space_create() on a root beside the others, in a vm of its own with the
+ * same map, which renders the whole map, builds a view of it and publishes that; once for each view that the edit changes.
  */
-#include <gmem/gmem.h>
+#include "world.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
-#define STRIDE 0x2000u /* every second page shows a region: neighbours never touch */
-#define SIZE 0x1000u
-#define LOOKUPS 1000000u
-#define TOGGLE_SECONDS 1.0
-#define LARGEST (1u << 24)
+#define SPACES_MAX 100u
+#define ALIAS_AT 0xe000000000000000u
+#define RANGES_MAX 2000000u /* ranges of all views together: beyond that building takes long, and much memory */
 
-struct map {
-    gmem_vm *vm;
-    gmem_region *root;
-    gmem_region **regions;
-    gmem_space *space;
-    unsigned n;
+struct set {
+    const char *name;
+    unsigned spaces;
+    bool distinct;
 };
 
-static gmem_result read_zero(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
+static const struct set sets[] = {
+    {"1 space", 1, false},     {"10 shared", 10, false},    {"100 shared", 100, false},
+    {"10 distinct", 10, true}, {"100 distinct", 100, true},
+};
+
+static const uint32_t sizes[] = {10, 100, 1000, 10000, 100000};
+
+/* A world with more spaces, and the regions that are edited beside the devices. */
+struct map {
+    struct world *world;
+    gmem_region *device;        /* in the middle: toggled, moved, resized */
+    gmem_region *below, *above; /* in the same place, apart from the devices; below's priority changes */
+    gmem_region *bank, *alias;  /* the alias shows one page of the bank */
+    gmem_region *fresh;         /* the root of the whole-view baseline; no space has it */
+};
+
+/* --- the edits: count of them, each another than the one before ------------------------------------------------------ */
+
+static double timed(const struct map *map, uint64_t count, int (*edit)(const struct map *map, bool odd))
 {
-    (void)opaque;
-    (void)offset;
-    (void)size;
-    (void)attrs;
-    *ret_value = 0;
-    return GMEM_OK;
-}
-
-static gmem_result write_nothing(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
-{
-    (void)opaque;
-    (void)offset;
-    (void)size;
-    (void)attrs;
-    (void)value;
-    return GMEM_OK;
-}
-
-static const struct gmem_mmio_ops ops = {.read = read_zero, .write = write_nothing};
-
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-/* xorshift64: the same addresses in every run. */
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static uint64_t random_address(const struct map *map, uint64_t *state)
-{
-    return next_random(state) % map->n * STRIDE;
-}
-
-static int place_all(struct map *map)
-{
-    int err = gmem_vm_begin(map->vm);
-
-    if (err)
-        return err;
-    for (unsigned i = 0; i < map->n && !err; i++) {
-        err = gmem_region_create_mmio(map->vm, "device", GMEM_SIZE(SIZE), &ops, NULL, NULL, &map->regions[i]);
-        if (!err)
-            err = gmem_region_add(map->root, (uint64_t)i * STRIDE, map->regions[i]);
-    }
-    if (!err)
-        return gmem_vm_commit(map->vm);
-    gmem_vm_abort(map->vm);
-    return err;
-}
-
-static int build(struct map *map, double *ret_each)
-{
-    double start;
-    int err = gmem_vm_create(NULL, &map->vm);
-
-    if (!err)
-        err = gmem_region_create_container(map->vm, "root", GMEM_SIZE_ALL, NULL, &map->root);
-    if (!err)
-        err = gmem_space_create(map->vm, "memory", map->root, NULL, &map->space);
-    if (err)
-        return err;
-    start = now();
-    err = place_all(map);
-    *ret_each = (now() - start) / map->n;
-    return err;
-}
-
-static int toggle(const struct map *map, double *ret_each)
-{
-    gmem_region *region = map->regions[map->n / 2];
-    double start = now(), taken;
-    unsigned count = 0;
+    uint64_t heard = map->world->heard, i;
+    double start = bench_now(), took;
     int err = 0;
 
-    do {
-        err = gmem_region_set_enabled(region, false);
+    for (i = 0; !err && i < count; i++)
+        err = edit(map, i % 2 != 0);
+    took = bench_now() - start;
+    if (count % 2 != 0)
+        err = err ? err : edit(map, true);
+    /* Each commit must have changed something that the listener was told. */
+    return err || map->world->heard < heard + count ? -1 : took;
+}
+
+static int edit_toggle(const struct map *map, bool odd)
+{
+    return gmem_region_set_enabled(map->device, odd);
+}
+
+static int edit_move(const struct map *map, bool odd)
+{
+    uint64_t at = world_address(map->world->n / 2);
+
+    return gmem_region_move(map->device, odd ? at : at + WORLD_DEVICE_SIZE);
+}
+
+static int edit_resize(const struct map *map, bool odd)
+{
+    return gmem_region_resize(map->device, GMEM_SIZE(odd ? WORLD_DEVICE_SIZE : WORLD_DEVICE_SIZE / 2));
+}
+
+static int edit_priority(const struct map *map, bool odd)
+{
+    return gmem_region_set_priority(map->below, odd ? 1 : 3);
+}
+
+static int edit_priority_last(const struct map *map, bool odd)
+{
+    return gmem_region_set_priority(map->below, odd ? -1 : 3);
+}
+
+static int edit_alias(const struct map *map, bool odd)
+{
+    return gmem_region_set_alias(map->alias, map->bank, odd ? 0 : WORLD_DEVICE_SIZE);
+}
+
+static double toggle(void *opaque, uint64_t count)
+{
+    return timed(opaque, count, edit_toggle);
+}
+
+static double move(void *opaque, uint64_t count)
+{
+    return timed(opaque, count, edit_move);
+}
+
+static double resize(void *opaque, uint64_t count)
+{
+    return timed(opaque, count, edit_resize);
+}
+
+static double priority(void *opaque, uint64_t count)
+{
+    return timed(opaque, count, edit_priority);
+}
+
+static double priority_last(void *opaque, uint64_t count)
+{
+    return timed(opaque, count, edit_priority_last);
+}
+
+static double alias(void *opaque, uint64_t count)
+{
+    return timed(opaque, count, edit_alias);
+}
+
+static const struct edit {
+    const char *name;
+    bench_fn *run;
+} edits[] = {
+    {"toggle", toggle},
+    {"move", move},
+    {"resize", resize},
+    {"priority", priority},
+    {"priority to last", priority_last},
+    {"alias re-aim", alias},
+};
+
+/* Everything anew. */
+static double whole_view(void *opaque, uint64_t count)
+{
+    const struct map *map = opaque;
+    double took = 0, start;
+    gmem_space *space;
+
+    for (; count > 0; count--) {
+        start = bench_now();
+        if (gmem_space_create(map->world->vm, "fresh", map->fresh, NULL, &space))
+            return -1;
+        took += bench_now() - start;
+        gmem_space_destroy(space);
+    }
+    return took;
+}
+
+/* --- the maps -------------------------------------------------------------------------------------------------------- */
+
+static int add_edited(struct map *map)
+{
+    struct world *world = map->world;
+    uint64_t beyond = world_address(world->n);
+    int err = world_device_region(world, WORLD_DEVICE_SIZE, &map->below);
+
+    map->device = world->regions[world->n / 2];
+    if (!err)
+        err = world_device_region(world, WORLD_DEVICE_SIZE, &map->above);
+    if (!err)
+        err = world_device_region(world, 2ull * WORLD_DEVICE_SIZE, &map->bank);
+    if (!err)
+        err = gmem_region_create_alias(world->vm, "window", map->bank, 0, GMEM_SIZE(WORLD_DEVICE_SIZE), NULL,
+                                       &map->alias);
+    if (!err)
+        err = gmem_region_add_priority(world->root, beyond, map->below, 1);
+    if (!err)
+        err = gmem_region_add_priority(world->root, beyond, map->above, 2);
+    if (!err)
+        err = gmem_region_add(world->root, ALIAS_AT, map->alias);
+    return err;
+}
+
+static int add_spaces(const struct map *map, const struct set *set)
+{
+    gmem_region *root = map->world->root;
+    gmem_space *space;
+    unsigned i;
+    int err = 0;
+
+    /* The first one is the world's. */
+    for (i = 1; !err && i < set->spaces; i++) {
+        if (set->distinct)
+            err = world_root_beside(map->world, &root);
         if (!err)
-            err = gmem_region_set_enabled(region, true);
-        count += 2;
-        taken = now() - start;
-    } while (!err && taken < TOGGLE_SECONDS);
-    *ret_each = taken / count;
+            err = gmem_space_create(map->world->vm, "more", root, NULL, &space);
+    }
     return err;
 }
 
-static int look_up(const struct map *map, double *ret_each)
+static int map_create(uint32_t n, const struct set *set, struct map *map)
 {
-    uint64_t state = 1;
-    double start = now();
+    int err = world_create(n, &map->world);
 
-    for (unsigned i = 0; i < LOOKUPS; i++) {
-        struct gmem_section section;
-        int err = gmem_space_lookup(map->space, random_address(map, &state), &section);
+    if (!err)
+        err = add_edited(map);
+    if (!err)
+        err = add_spaces(map, set);
+    if (!err)
+        err = world_root_beside(map->world, &map->fresh);
+    return err;
+}
 
+static void map_destroy(struct map *map)
+{
+    world_destroy(map->world);
+    *map = (struct map){.world = NULL};
+}
+
+/* --- the rows -------------------------------------------------------------------------------------------------------- */
+
+/* The rows of one map. whole is another map of the same n, so that its spaces do not disturb this one. */
+static void measure_map(struct bench *bench, uint32_t n, const struct set *set, const bool *wanted)
+{
+    const char *too_large = "skipped: more than 2,000,000 ranges in all views together";
+    struct map map = {.world = NULL}, whole = {.world = NULL};
+    struct bench_case item;
+    char name[64], beside[40];
+    int err = -E2BIG;
+    size_t i;
+
+    if (!set->distinct || (uint64_t)n * set->spaces <= RANGES_MAX) {
+        err = map_create(n, set, &map);
+        if (!err)
+            err = map_create(n, &sets[0], &whole);
+    }
+    for (i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+        if (!wanted[i])
+            continue;
+        (void)snprintf(name, sizeof(name), "%s/%s", edits[i].name, set->name);
+        (void)snprintf(beside, sizeof(beside), "%s", set->distinct ? "whole views" : "whole view");
+        item = (struct bench_case){
+            .row = {.name = name, .n = n, .baseline = beside},
+            .run = edits[i].run,
+            .opaque = &map,
+            .run_baseline = whole_view,
+            .baseline_opaque = &whole,
+            .baseline_times = set->distinct ? set->spaces : 1,
+        };
+        if (n == 10000 && set->spaces == 1 && edits[i].run == toggle) {
+            item.row.target = BENCH_VALUE;
+            item.row.at_most = 3000;
+        }
         if (err)
-            return err;
-        gmem_section_release(&section);
+            bench_skip(bench, &item.row, err == -E2BIG ? too_large : gmem_strerror(err), err != -E2BIG);
+        else
+            bench_measure(bench, &item);
     }
-    *ret_each = (now() - start) / LOOKUPS;
-    return 0;
+    map_destroy(&map);
+    map_destroy(&whole);
 }
 
-static int read_all(const struct map *map, double *ret_each)
+static void measure_size(struct bench *bench, uint32_t n, const struct set *set)
 {
-    uint64_t state = 1;
-    double start = now();
+    bool wanted[sizeof(edits) / sizeof(edits[0])], any = false;
+    struct bench_row row = {.n = n};
+    char name[64];
+    size_t i;
 
-    for (unsigned i = 0; i < LOOKUPS; i++) {
-        uint32_t value;
-
-        if (gmem_ld32_le(map->space, random_address(map, &state), GMEM_ATTRS_NONE, &value) != GMEM_OK)
-            return -EIO;
+    for (i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+        (void)snprintf(name, sizeof(name), "%s/%s", edits[i].name, set->name);
+        row.name = name;
+        wanted[i] = bench_wants(bench, &row);
+        any = any || wanted[i];
     }
-    *ret_each = (now() - start) / LOOKUPS;
-    return 0;
+    if (any)
+        measure_map(bench, n, set, wanted);
 }
 
-static int run(unsigned n)
+/* One map beside another, in turn, for the targets that compare them. */
+static void measure_beside(struct bench *bench, const struct bench_row *row, const struct set *set, uint32_t beside_n)
 {
-    struct map map = {.n = n, .regions = calloc(n, sizeof(*map.regions))};
-    double built = 0, toggled = 0, looked_up = 0, was_read = 0;
-    int err = map.regions ? build(&map, &built) : -ENOMEM;
+    struct map map = {.world = NULL}, beside = {.world = NULL};
+    struct bench_case item = {
+        .row = *row, .run = toggle, .opaque = &map, .run_baseline = toggle, .baseline_opaque = &beside};
+    int err;
 
+    if (!bench_wants(bench, row))
+        return;
+    err = map_create((uint32_t)row->n, set, &map);
     if (!err)
-        err = toggle(&map, &toggled);
-    if (!err)
-        err = look_up(&map, &looked_up);
-    if (!err)
-        err = read_all(&map, &was_read);
+        err = map_create(beside_n, &sets[0], &beside);
     if (err)
-        fprintf(stderr, "bench-commit: %u regions: %s\n", n, gmem_strerror(err));
+        bench_skip(bench, row, gmem_strerror(err), true);
     else
-        printf("%10u %13.0f %13.0f %13.1f %13.1f\n", n, built * 1e9, toggled * 1e9, looked_up * 1e9, was_read * 1e9);
-    gmem_vm_destroy(map.vm);
-    free(map.regions);
-    return err;
+        bench_measure(bench, &item);
+    map_destroy(&map);
+    map_destroy(&beside);
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const defaults[] = {"100", "1000", "10000", "65536"};
-    const char *const *sizes = argc > 1 ? (const char *const *)argv + 1 : defaults;
-    size_t count = argc > 1 ? (size_t)argc - 1 : sizeof(defaults) / sizeof(defaults[0]);
-    bool failed = false;
+    static const struct bench_row growth = {"compare/1 space", 100000, NULL, "N = 10000", BENCH_RATIO, 1.5, NULL};
+    static const struct bench_row shared = {"compare/100 shared", 10000, NULL, "1 space", BENCH_RATIO, 1.2, NULL};
+    struct bench bench;
+    size_t i, j;
+    int status;
 
-    for (size_t i = 0; i < count; i++) {
-        char *end;
-        unsigned long n = strtoul(sizes[i], &end, 10);
-
-        if (sizes[i][0] < '0' || sizes[i][0] > '9' || *end || n == 0 || n > LARGEST) {
-            fprintf(stderr, "bench-commit: '%s' is not a number of regions from 1 to %u\n", sizes[i], LARGEST);
-            return 2;
-        }
+    if (!bench_start(&bench, "bench-commit",
+                     "One edit with its commit, by the size of the map and the number of spaces.", argc, argv, &status))
+        return status;
+    measure_beside(&bench, &growth, &sets[0], 10000);
+    measure_beside(&bench, &shared, &sets[2], 10000);
+    for (i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+        for (j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j++)
+            measure_size(&bench, sizes[j], &sets[i]);
     }
-    printf("%10s %13s %13s %13s %13s\n", "regions", "build ns/r", "toggle ns", "lookup ns", "read ns");
-    for (size_t i = 0; i < count; i++) {
-        fflush(stdout);
-        if (run((unsigned)strtoul(sizes[i], NULL, 10)))
-            failed = true;
-    }
-    return failed ? 1 : 0;
+    return bench_end(&bench);
 }

@@ -443,8 +443,14 @@ int gmem__tell_all(gmem_vm *vm, uint64_t was_epoch)
         return 0;
     err = record_bracket(&tape, GMEM__CALL_BEGIN);
     forget_heard(vm);
-    for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next)
-        err = record_space(&tape, GMEM__OF(link, gmem_space, vm_link), was_epoch);
+    /* With nobody who hears all spaces, those that nobody hears cost nothing. */
+    if (vm->hear_all > 0) {
+        for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next)
+            err = record_space(&tape, GMEM__OF(link, gmem_space, vm_link), was_epoch);
+    } else {
+        for (link = vm->heard.next; !err && link != &vm->heard; link = link->next)
+            err = record_space(&tape, GMEM__OF(link, gmem_space, heard_link), was_epoch);
+    }
     if (!err) {
         struct gmem__event commit = {.call = GMEM__CALL_COMMIT};
 
@@ -464,8 +470,34 @@ int gmem__tell_all(gmem_vm *vm, uint64_t was_epoch)
     return err;
 }
 
-static void forget(struct gmem__listener *listener)
+/* Of the spaces that are heard it is the next after those created before it. */
+static void count_in(gmem_vm *vm, struct gmem__listener *listener)
 {
+    gmem_space *space = listener->space;
+    struct gmem__link *link;
+
+    if (!space) {
+        vm->hear_all++;
+        return;
+    }
+    if (space->listeners++ > 0)
+        return;
+    for (link = space->vm_link.next; link != &vm->spaces; link = link->next) {
+        if (GMEM__OF(link, gmem_space, vm_link)->listeners > 0)
+            break;
+    }
+    gmem__link_before(link == &vm->spaces ? &vm->heard : &GMEM__OF(link, gmem_space, vm_link)->heard_link,
+                      &space->heard_link);
+}
+
+static void forget(gmem_vm *vm, struct gmem__listener *listener)
+{
+    gmem_space *space = listener->space;
+
+    if (!space)
+        vm->hear_all--;
+    else if (--space->listeners == 0)
+        gmem__link_remove(&space->heard_link);
     gmem__link_remove(&listener->link);
     free(listener);
 }
@@ -513,7 +545,7 @@ void gmem__tell_gone(gmem_space *space)
         if (gmem__space_view(space)->count > 0 && listens(&tape, listener, space))
             make_call_anyway(space->vm, &event);
         if (listener->space == space)
-            forget(listener);
+            forget(space->vm, listener);
     }
 }
 
@@ -568,9 +600,10 @@ static int register_new(gmem_vm *vm, gmem_space *space, struct gmem_listener *us
             break;
     }
     gmem__link_before(at, &listener->link);
+    count_in(vm, listener);
     err = replay(vm, listener);
     if (err)
-        forget(listener);
+        forget(vm, listener);
     return err;
 }
 
@@ -606,7 +639,7 @@ void gmem_listener_unregister(gmem_vm *vm, struct gmem_listener *listener)
     found = find(vm, listener);
     if (found) {
         tell_one_gone(vm, found);
-        forget(found);
+        forget(vm, found);
     }
     gmem__turn_release(vm);
 }

@@ -18,6 +18,8 @@ struct gmem_space {
 
     /* Only with the writer turn. */
     struct gmem__link vm_link;
+    struct gmem__link heard_link;   /* in vm->heard while listeners > 0 */
+    size_t listeners;               /* of this space alone */
     bool fresh;                     /* not rendered yet */
     struct gmem__shown *next_shown; /* scratch of a commit: what it will have instead, or NULL */
 };

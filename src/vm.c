@@ -183,6 +183,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
     gmem__link_init(&vm->regions);
     gmem__link_init(&vm->spaces);
     gmem__link_init(&vm->listeners);
+    gmem__link_init(&vm->heard);
     gmem__link_init(&vm->shown);
     if (pthread_mutex_init(&vm->mutex, NULL)) {
         free(vm);

@@ -80,11 +80,14 @@ struct gmem_vm {
     struct gmem__link regions;   /* struct gmem_region.vm_link */
     struct gmem__link spaces;    /* struct gmem_space.vm_link, in order of creation */
     struct gmem__link listeners; /* struct gmem__listener.link, by rising priority, then age */
-    struct gmem__link shown;     /* struct gmem__shown.link: all but none */
-    struct gmem__shown *none;    /* what roots share that show nothing */
-    uint64_t shape;              /* changes whenever a way up that was none may have become one; see changed.c */
-    bool fresh_spaces;           /* some space was not rendered yet */
-    bool roots_moved;            /* scratch of a commit: some space will have another shown */
+    struct gmem__link
+        heard;       /* struct gmem_space.heard_link: those that have listeners of their own, in order of creation */
+    size_t hear_all; /* listeners of all spaces */
+    struct gmem__link shown;  /* struct gmem__shown.link: all but none */
+    struct gmem__shown *none; /* what roots share that show nothing */
+    uint64_t shape;           /* changes whenever a way up that was none may have become one; see changed.c */
+    bool fresh_spaces;        /* some space was not rendered yet */
+    bool roots_moved;         /* scratch of a commit: some space will have another shown */
     bool global_log;
 
     gmem_region *dead; /* lock-free stack of regions nobody can reach, freed by whoever has the turn next */

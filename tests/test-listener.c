@@ -454,6 +454,42 @@ static void test_space_end_forgets_its_listeners(void **state)
     heard(&f->record, "high begin\nhigh add 0-fff ram\nhigh add 1000-10ff mmio\nhigh commit\n");
 }
 
+/* Spaces are told in the order of their creation, whoever listens to which and since when; of those nobody hears there is nothing. */
+static void test_order_of_spaces(void **state)
+{
+    struct fixture *f = *state;
+    gmem_space *second = make_space(f->vm, "second", f->root), *third = make_space(f->vm, "third", f->root);
+    struct ear all;
+
+    ear_init(&all, "all", 0, &f->record);
+    f->low.listener.begin = f->low.listener.commit = f->high.listener.begin = f->high.listener.commit = NULL;
+    all.listener.begin = all.listener.commit = NULL;
+    OK(gmem_listener_register(f->vm, third, &f->low.listener));
+    OK(gmem_listener_register(f->vm, f->space, &f->high.listener));
+    heard(&f->record, "low add 0-fff ram\nlow add 1000-10ff mmio\nhigh add 0-fff ram\nhigh add 1000-10ff mmio\n");
+    OK(gmem_region_remove(f->root, f->mmio));
+    heard(&f->record, "high del 1000-10ff mmio\nlow del 1000-10ff mmio\n");
+    OK(gmem_listener_register(f->vm, NULL, &all.listener));
+    heard(&f->record, "all add 0-fff ram\nall add 0-fff ram\nall add 0-fff ram\n");
+    OK(gmem_region_add(f->root, 0x1000, f->mmio));
+    heard(&f->record,
+          "all add 1000-10ff mmio\nhigh add 1000-10ff mmio\nall add 1000-10ff mmio\nall add 1000-10ff mmio\n"
+          "low add 1000-10ff mmio\n");
+    gmem_listener_unregister(f->vm, &all.listener);
+    gmem_listener_unregister(f->vm, &f->high.listener);
+    OK(gmem_listener_register(f->vm, second, &f->high.listener));
+    free(f->record.chars);
+    memset(&f->record, 0, sizeof(f->record));
+    OK(gmem_region_remove(f->root, f->mmio));
+    heard(&f->record, "high del 1000-10ff mmio\nlow del 1000-10ff mmio\n");
+    gmem_listener_unregister(f->vm, &f->high.listener);
+    gmem_listener_unregister(f->vm, &f->low.listener);
+    free(f->record.chars);
+    memset(&f->record, 0, sizeof(f->record));
+    OK(gmem_region_add(f->root, 0x1000, f->mmio));
+    heard(&f->record, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -470,6 +506,7 @@ int main(void)
         TEST(test_no_edits_inside),
         TEST(test_told_before_published),
         TEST(test_space_end_forgets_its_listeners),
+        TEST(test_order_of_spaces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,7 +159,8 @@ static gmem_result range_read(struct gmem__access *access, const struct gmem__ra
         return GMEM_OK;
     }
     return gmem__mmio_read(
-        &(struct gmem__mmio){.region = range->region, .attrs = access->attrs, .fill = access->space->fill},
+        &(struct gmem__mmio){
+            .ops = &range->ops->is, .opaque = range->opaque, .attrs = access->attrs, .fill = access->space->fill},
         range->offset + skip, length, access->out);
 }
 
@@ -178,7 +179,8 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
         gmem__range_written(range, skip, length);
         return GMEM_OK;
     }
-    return gmem__mmio_write(&(struct gmem__mmio){.region = range->region,
+    return gmem__mmio_write(&(struct gmem__mmio){.ops = &range->ops->is,
+                                                 .opaque = range->opaque,
                                                  .attrs = access->attrs,
                                                  .in = access->in,
                                                  .in_step = access->what == GMEM__FILL ? 0 : 1},

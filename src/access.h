@@ -73,7 +73,8 @@ gmem_result gmem__access_piece(struct gmem__access *access, const struct gmem__r
  * comes from, whose byte i is in[i * in_step], so that one byte can stand for all.
  */
 struct gmem__mmio {
-    const gmem_region *region;
+    const struct gmem_mmio_ops *ops;
+    void *opaque;
     struct gmem_attrs attrs;
     uint8_t fill; /* what refused pieces read as */
     const uint8_t *in;
@@ -81,9 +82,9 @@ struct gmem__mmio {
 };
 
 /* Whether an access of size bytes at offset is one callback of that size, about which accepts() is not asked. */
-static inline bool gmem__mmio_is_call(const gmem_region *region, uint64_t offset, unsigned size)
+static inline bool gmem__mmio_is_call(const struct gmem__mmio_ops *ops, uint64_t offset, unsigned size)
 {
-    return (region->call_sizes & size) && !(offset & (size - 1));
+    return ops && (ops->call_sizes & size) && !(offset & (size - 1));
 }
 
 gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out);

@@ -101,13 +101,13 @@ static inline gmem_result load_other(const struct word *word, uint64_t *ret_valu
     gmem_view *view = gmem__space_view(word->space);
     const struct gmem__range *range = gmem__view_find(view, word->addr);
     struct gmem__access access = {.space = word->space, .attrs = word->attrs, .what = GMEM__READ};
-    const gmem_region *region;
+    const struct gmem__mmio_ops *ops;
     gmem_result result;
     uint8_t bytes[8];
     uint64_t skip, value = 0;
 
     if (inside(word, range)) {
-        region = range->region;
+        ops = range->ops;
         skip = word->addr - range->first;
         if (gmem__range_reads_directly(range)) {
             gmem__hint_set(view, range);
@@ -116,9 +116,9 @@ static inline gmem_result load_other(const struct word *word, uint64_t *ret_valu
                 *ret_value = in_order(value, word->size, GMEM__HOST_ENDIAN, word->order);
                 return GMEM_OK;
             }
-        } else if (gmem__mmio_is_call(region, range->offset + skip, word->size)) {
-            result = region->ops.read(region->opaque, range->offset + skip, word->size, word->attrs, &value);
-            *ret_value = in_order(value, word->size, region->ops.endian, word->order);
+        } else if (gmem__mmio_is_call(ops, range->offset + skip, word->size)) {
+            result = ops->is.read(range->opaque, range->offset + skip, word->size, word->attrs, &value);
+            *ret_value = in_order(value, word->size, ops->is.endian, word->order);
             return result;
         }
     }
@@ -133,12 +133,12 @@ static inline gmem_result store_other(const struct word *word, uint64_t value)
     gmem_view *view = gmem__space_view(word->space);
     const struct gmem__range *range = gmem__view_find(view, word->addr);
     struct gmem__access access = {.space = word->space, .attrs = word->attrs, .what = GMEM__WRITE};
-    const gmem_region *region;
+    const struct gmem__mmio_ops *ops;
     uint8_t bytes[8];
     uint64_t skip;
 
     if (inside(word, range)) {
-        region = range->region;
+        ops = range->ops;
         skip = word->addr - range->first;
         if (gmem__range_writes_directly(range)) {
             gmem__hint_set(view, range);
@@ -147,10 +147,9 @@ static inline gmem_result store_other(const struct word *word, uint64_t value)
                 gmem__range_written(range, skip, word->size);
                 return GMEM_OK;
             }
-        } else if (gmem__mmio_is_call(region, range->offset + skip, word->size) &&
-                   !(range->attrs & GMEM_RANGE_READONLY)) {
-            return region->ops.write(region->opaque, range->offset + skip, word->size, word->attrs,
-                                     in_order(value, word->size, word->order, region->ops.endian));
+        } else if (gmem__mmio_is_call(ops, range->offset + skip, word->size) && !(range->attrs & GMEM_RANGE_READONLY)) {
+            return ops->is.write(range->opaque, range->offset + skip, word->size, word->attrs,
+                                 in_order(value, word->size, word->order, ops->is.endian));
         }
     }
     to_bytes(word, value, bytes);

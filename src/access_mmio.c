@@ -64,20 +64,16 @@ static struct cover cover_piece(const struct gmem_mmio_ops *ops, uint64_t offset
 
 static gmem_result call_read(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint8_t *bytes)
 {
-    const gmem_region *region = mmio->region;
     uint64_t value = 0;
-    gmem_result result = region->ops.read(region->opaque, offset, size, mmio->attrs, &value);
+    gmem_result result = mmio->ops->read(mmio->opaque, offset, size, mmio->attrs, &value);
 
-    value_to_bytes(value, bytes, size, region->ops.endian);
+    value_to_bytes(value, bytes, size, mmio->ops->endian);
     return result;
 }
 
 static gmem_result call_write(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes)
 {
-    const gmem_region *region = mmio->region;
-
-    return region->ops.write(region->opaque, offset, size, mmio->attrs,
-                             bytes_to_value(bytes, size, region->ops.endian));
+    return mmio->ops->write(mmio->opaque, offset, size, mmio->attrs, bytes_to_value(bytes, size, mmio->ops->endian));
 }
 
 /* The part of a piece that one access of its cover has: skip bytes into the access, from bytes into the piece, count. */
@@ -100,7 +96,7 @@ static struct overlap overlap_of(const struct cover *cover, unsigned index, uint
 
 static gmem_result read_piece(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint8_t *out)
 {
-    struct cover cover = cover_piece(&mmio->region->ops, offset, size);
+    struct cover cover = cover_piece(mmio->ops, offset, size);
     gmem_result result = GMEM_OK;
     unsigned i;
 
@@ -116,7 +112,7 @@ static gmem_result read_piece(const struct gmem__mmio *mmio, uint64_t offset, un
 
 static gmem_result write_piece(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *in)
 {
-    struct cover cover = cover_piece(&mmio->region->ops, offset, size);
+    struct cover cover = cover_piece(mmio->ops, offset, size);
     gmem_result result = GMEM_OK;
     unsigned i;
 
@@ -153,11 +149,11 @@ static unsigned bus_piece(const struct gmem_mmio_ops *ops, uint64_t offset, uint
 
 static bool accepted(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, bool is_write)
 {
-    const struct gmem_mmio_ops *ops = &mmio->region->ops;
+    const struct gmem_mmio_ops *ops = mmio->ops;
 
     if (size < ops->valid.min)
         return false;
-    return !ops->valid.accepts || ops->valid.accepts(mmio->region->opaque, offset, size, is_write, mmio->attrs);
+    return !ops->valid.accepts || ops->valid.accepts(mmio->opaque, offset, size, is_write, mmio->attrs);
 }
 
 gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out)
@@ -166,7 +162,7 @@ gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint
     unsigned size;
 
     for (; length > 0; length -= size, offset += size, out += size) {
-        size = bus_piece(&mmio->region->ops, offset, length);
+        size = bus_piece(mmio->ops, offset, length);
         if (accepted(mmio, offset, size, false)) {
             result |= read_piece(mmio, offset, size, out);
         } else {
@@ -186,7 +182,7 @@ gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uin
     for (; length > 0; length -= size, offset += size, in += size * mmio->in_step) {
         uint8_t bytes[WORD_MAX];
 
-        size = bus_piece(&mmio->region->ops, offset, length);
+        size = bus_piece(mmio->ops, offset, length);
         for (i = 0; i < size; i++)
             bytes[i] = in[i * mmio->in_step];
         if (accepted(mmio, offset, size, true))

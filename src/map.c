@@ -85,6 +85,8 @@ static gmem_result segment_access(const struct gmem_segment *segment, uint64_t s
         .region = segment->region,
         .host = ram ? ram->host + segment->offset : NULL,
         .attrs = segment->attrs | GMEM_RANGE_LOG_MASK, /* invariant d */
+        .ops = segment->region ? segment->region->ops : NULL,
+        .opaque = segment->region ? segment->region->opaque : NULL,
     };
     gmem_result result = GMEM_OK;
 
@@ -144,7 +146,7 @@ static uint64_t bounce_size(const struct gmem_segment *segment)
     uint64_t size = GMEM_BOUNCE_SIZE;
 
     /* The bus cuts at multiples of its widest access, of a device that takes unaligned ones counted from where it began. */
-    if (segment->region && segment->region->ops.read && !segment->region->ops.valid.unaligned)
+    if (segment->region && segment->region->ops && !segment->region->ops->is.valid.unaligned)
         size -= segment->offset % 8;
     return gmem__min(segment->size, size);
 }

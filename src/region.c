@@ -188,6 +188,7 @@ void gmem__region_mark_up(gmem_region *region, uint64_t epoch)
 static void region_free(gmem_region *region)
 {
     gmem_ram_unref(region->ram);
+    gmem__mmio_ops_put(region->vm, region->ops);
     free(region->owner);
     free(region);
 }
@@ -349,17 +350,16 @@ int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, c
     return create_plain(vm, GMEM_KIND_RESERVED, name, size, owner, ret_region);
 }
 
-/* ops, which are resolved, become the region's. */
-static void set_ops(gmem_region *region, const struct gmem_mmio_ops *ops, void *opaque)
+/* Make ops, which are resolved, those of a region that nothing knows of yet; else there is no region. */
+static int set_ops(gmem_region *region, const struct gmem_mmio_ops *ops, void *opaque)
 {
-    unsigned size;
+    gmem_vm *vm = region->vm;
 
-    region->ops = *ops;
     region->opaque = opaque;
-    for (size = 1; size <= 8 && !ops->valid.accepts; size *= 2) {
-        if (size >= ops->valid.min && size <= ops->valid.max && size >= ops->impl.min && size <= ops->impl.max)
-            region->call_sizes |= (uint8_t)size;
-    }
+    if (!gmem__mmio_ops_get(vm, ops, &region->ops))
+        return 0;
+    region_free(region);
+    return gmem__refuse(vm, -ENOMEM, "no memory for a region's callbacks");
 }
 
 static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_ram *ram,
@@ -380,9 +380,8 @@ static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
     if (err)
         return err;
     region->ram = gmem_ram_ref(ram);
-    if (ops)
-        set_ops(region, ops, opaque);
-    return region_enrol(region, NULL, 0, ret_region);
+    err = ops ? set_ops(region, ops, opaque) : 0;
+    return err ? err : region_enrol(region, NULL, 0, ret_region);
 }
 
 int gmem_region_create_ram(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
@@ -437,10 +436,9 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
     err = resolve_ops(vm, name, ops, &known);
     if (!err)
         err = region_new(vm, GMEM_KIND_MMIO, name, size, owner, &region);
-    if (err)
-        return err;
-    set_ops(region, &known, opaque);
-    return region_enrol(region, NULL, 0, ret_region);
+    if (!err)
+        err = set_ops(region, &known, opaque);
+    return err ? err : region_enrol(region, NULL, 0, ret_region);
 }
 
 int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops, void *opaque,

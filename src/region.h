@@ -9,6 +9,7 @@
 #ifndef GMEM_SRC_REGION_H
 #define GMEM_SRC_REGION_H
 
+#include "mmio_ops.h"
 #include "range.h"
 #include "vm.h"
 #include <gmem/ram.h>
@@ -61,13 +62,12 @@ struct gmem_region {
     unsigned long refs; /* all references, those below included */
     unsigned long pins; /* of views, lookups and maps: while there are any the owner is referenced */
 
-    /* Immutable, but for what says that it is not. Side by side, first: what an access to a device needs. */
-    void *opaque;
+    /* Immutable, but for what says that it is not. */
+    struct gmem__mmio_ops *ops; /* mmio, romd: a reference held; else NULL */
+    void *opaque;               /* the device's, for the callbacks */
     enum gmem_kind kind;
-    uint8_t call_sizes; /* of 1, 2, 4, 8 those of which an aligned access is one callback, that nobody is asked about */
-    bool dead;          /* atomic, any thread: it has been put on vm->dead */
-    bool reaches;       /* with the turn: it or something that shows it is shown (never false by mistake) */
-    struct gmem_mmio_ops ops; /* widths and order resolved: no zeros, no NATIVE */
+    bool dead;    /* atomic, any thread: it has been put on vm->dead */
+    bool reaches; /* with the turn: it or something that shows it is shown (never false by mistake) */
     gmem_vm *vm;
     struct gmem_owner *owner; /* its label behind it; NULL: none */
     gmem_ram *ram;

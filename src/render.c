@@ -238,6 +238,8 @@ static int emit(struct gmem__ranges *ranges, const struct placement *placement, 
         .region = (gmem_region *)(uintptr_t)placement->region,
         .attrs = placement->attrs,
         .host = placement->region->ram ? placement->region->ram->host + offset : NULL,
+        .ops = placement->region->ops,
+        .opaque = placement->region->opaque,
     };
 
     return gmem__ranges_add(ranges, &range);

@@ -4,7 +4,7 @@
  *
  *   a. A published node is never written. What an edit replaces becomes garbage; nodes born in the same edit were seen by
  *      nobody and are freed at once.
- *   b. All leaves are at one height. No node but the root is less than a quarter full where a sibling can help.
+ *   b. All leaves are at one height. No node but the root is less than three eighths full where a sibling can help.
  *   c. A splice of k ranges touches O(k + log n) nodes, besides those it drops as whole subtrees.
  *
  * Readers run in an RCU read section or hold a view; edits run with the writer turn held.
@@ -273,7 +273,7 @@ static int rebalance(struct gmem__tree_edit *edit, struct gmem__node *a, struct 
 
 static bool too_empty(const struct gmem__node *node)
 {
-    return node->count < node_max(node->height) / 4;
+    return node->count < node_max(node->height) * 3 / 8;
 }
 
 /* Help the nodes from the index from on, and the one before them, where they are too empty. */

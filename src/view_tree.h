@@ -13,9 +13,11 @@
 
 struct gmem__range {
     uint64_t first, last;
-    uint64_t offset; /* of first in the region */
+    uint64_t offset;                  /* of first in the region */
+    uint8_t *host;                    /* behind first, when the region has host memory; contiguous to last */
+    const struct gmem__mmio_ops *ops; /* the region's and */
+    void *opaque;                     /* the region's, so that an access need not look at it */
     gmem_region *region;
-    uint8_t *host;  /* behind first, when the region has host memory; contiguous to last */
     uint32_t attrs; /* GMEM_RANGE_* */
 };
 

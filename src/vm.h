@@ -57,7 +57,7 @@ struct gmem_vm {
 
     /*
      * The mutex is held for moments only, never in a callback. It guards the turn, the reason and
-     * the RAM blocks.
+     * the RAM blocks and what devices implement.
      */
     pthread_mutex_t mutex;
     pthread_cond_t turn_free;
@@ -65,7 +65,8 @@ struct gmem_vm {
     unsigned depth;       /* of nested transactions; written by the owner with the mutex held */
     int reason_err;
     char reason[GMEM__REASON_MAX];
-    struct gmem__link rams; /* struct gmem_ram.link, by rising offset */
+    struct gmem__link rams;     /* struct gmem_ram.link, by rising offset */
+    struct gmem__link mmio_ops; /* struct gmem__mmio_ops.link, the latest used first */
 
     /* Below: only with the writer turn. */
     bool notifying;         /* a listener callback runs: edits are refused */

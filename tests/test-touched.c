@@ -116,6 +116,8 @@ static struct world *world_begin(size_t count, bool close)
     world->vm = make_vm();
     world->count = count;
     world->root = make_container(world->vm, "root", GMEM_SIZE_ALL);
+    /* What all of them share is not a sibling. */
+    (void)make_mmio(world->vm, "like them", GMEM_SIZE(1));
     for (size_t i = 0; i < count; i++) {
         arena.taking = true;
         world->siblings[i] = make_mmio(world->vm, "sibling", GMEM_SIZE(close ? STRIDE + WIDTH : WIDTH));

@@ -245,11 +245,13 @@ static int make_version(struct commit *commit, const struct gmem__shown *shown, 
     int err = 0;
 
     next->edit.born = ++commit->vm->epoch;
+    for (i = 0; i < changes->after.count; i++)
+        changes->after.items[i].born = next->edit.born;
     for (i = 0; !err && i < parts->count; i++)
         err = gmem__tree_splice(&next->edit, &tree, parts->items[i].first, parts->items[i].last,
                                 changes->after.items + parts->items[i].after_from, parts->items[i].after_count);
     if (!err)
-        next->dropped = malloc((changes->before.count + 1) * sizeof(gmem_region *));
+        next->dropped = malloc((changes->before.count + 1) * sizeof(*next->dropped));
     if (!err && !next->dropped)
         err = -ENOMEM;
     if (!err)
@@ -257,8 +259,9 @@ static int make_version(struct commit *commit, const struct gmem__shown *shown, 
                                 shown->view->count - changes->before.count + changes->after.count, &next->view);
     if (err)
         return err;
+    next->view->born = next->edit.born;
     for (i = 0; i < changes->before.count; i++)
-        next->dropped[i] = changes->before.items[i].region;
+        next->dropped[i] = (struct gmem__pin){changes->before.items[i].region, changes->before.items[i].born};
     for (i = 0; i < changes->after.count; i++)
         gmem__region_pin(changes->after.items[i].region);
     return 0;
@@ -325,8 +328,10 @@ static void publish_version(gmem_vm *vm, struct gmem__shown *shown)
 
     before->garbage = next->edit.garbage;
     before->garbage_count = next->edit.garbage_count;
+    before->garbage_room = next->edit.garbage_room;
     before->dropped = next->dropped;
     before->dropped_count = next->changes.before.count;
+    before->dropped_room = before->dropped_count + 1;
     next->dropped = NULL;
     gmem__shown_publish(shown, next->view);
     /* That of a fresh one counts with the spaces that take it up. */

@@ -67,7 +67,7 @@ void gmem__changes_free(struct gmem__changes *changes);
 struct gmem__next {
     struct gmem__changes changes;
     struct gmem__tree_edit edit;
-    gmem_region **dropped; /* of the ranges of changes.before */
+    struct gmem__pin *dropped; /* of the ranges of changes.before */
     gmem_view *view;       /* the new version; NULL: only extras changed */
 };
 

@@ -3,14 +3,16 @@
  * view.c - versions of what a root shows: counted, chained, found by readers without a lock.
  *
  *   a. A shown holds one reference on its view. When it publishes another, that reference is given up through
- *      gmem__rcu_defer(), so that a reader who found the view in its read section may use it, and may turn its find into a counted reference, without
- *      waiting (G2, G3).
+ *      gmem__rcu_defer(), so that a reader who found the view in its read section may use it, and may turn its find into a
+ *      counted reference, without waiting (G2, G3).
  *   b. A version holds a reference on the next. So it ends after all versions before it, and the nodes and pins that it has and
  *      the next has not are its own when it ends; no node needs a count of its own.
  *   c. Each range of a version is pinned once, from the version that brings it to the end of the last that has it: owner
  *      and region live while any view can reach them (G7).
+ *   d. A version that only the one before keeps, because that one is held, leaves the chain: what was born since is freed, what
+ *      the held one has too becomes its. So a held version keeps no more than itself, however long it is held.
  *
- * A view that is held for long keeps what all later versions replace.
+ * The chain is guarded by the vm's mutex.
  */
 #include "view.h"
 #include "backlog.h"
@@ -54,27 +56,86 @@ static int unpin_range(void *opaque, const struct gmem__range *range)
     return 0;
 }
 
-void gmem_view_unref(gmem_view *view)
+/*
+ * Nobody wants view but the version before, which is held: what that one has too is its to end, and view is taken out of the
+ * chain. Of its garbage and pins those are left that are its own. -ENOMEM: nothing changed. With the vm's mutex.
+ */
+static int hand_back(gmem_view *view)
 {
-    gmem_view *next;
+    gmem_view *prev = view->prev;
+    size_t nodes = gmem__garbage_keep(view->garbage, view->garbage_count, prev->born, NULL), own = 0, i;
+    int err;
+
+    /* One more: where there is room for none, there is nothing to point to. */
+    err = gmem__grow((void **)&prev->garbage, &prev->garbage_room, prev->garbage_count + nodes + 1,
+                     sizeof(*prev->garbage));
+    if (!err)
+        err = gmem__grow((void **)&prev->dropped, &prev->dropped_room, prev->dropped_count + view->dropped_count,
+                         sizeof(*prev->dropped));
+    if (err)
+        return err;
+    prev->garbage_count +=
+        gmem__garbage_keep(view->garbage, view->garbage_count, prev->born, prev->garbage + prev->garbage_count);
+    view->garbage_count = 0;
+    for (i = 0; i < view->dropped_count; i++) {
+        if (view->dropped[i].born <= prev->born)
+            prev->dropped[prev->dropped_count++] = view->dropped[i];
+        else
+            view->dropped[own++] = view->dropped[i];
+    }
+    view->dropped_count = own;
+    prev->next = view->next;
+    view->next->prev = prev;
+    return 0;
+}
+
+/* There is no reference on it, or the version before has what was its. */
+static void view_free(gmem_view *view)
+{
     size_t i;
 
-    /* A loop: a chain of versions may be long. */
-    for (; view && __atomic_sub_fetch(&view->refs, 1, __ATOMIC_ACQ_REL) == 0; view = next) {
-        next = view->next;
-        for (i = 0; i < view->dropped_count; i++)
-            gmem__region_unpin(view->dropped[i]);
-        if (next) {
-            gmem__garbage_free(view->garbage, view->garbage_count);
-        } else {
-            (void)gmem__tree_walk(view->tree, 0, GMEM__LAST, unpin_range, NULL);
-            gmem__tree_free(view->tree);
-        }
-        gmem_region_unref(view->root);
-        free(view->garbage);
-        free(view->dropped);
-        free(view);
+    for (i = 0; i < view->dropped_count; i++)
+        gmem__region_unpin(view->dropped[i].region);
+    if (view->next) {
+        gmem__garbage_free(view->garbage, view->garbage_count);
+    } else {
+        (void)gmem__tree_walk(view->tree, 0, GMEM__LAST, unpin_range, NULL);
+        gmem__tree_free(view->tree);
     }
+    gmem_region_unref(view->root);
+    free(view->garbage);
+    free(view->dropped);
+    free(view);
+}
+
+/* replaced: the reference given up is that of its shown, and no reader can find it any more. */
+static void view_put(gmem_view *view, bool replaced)
+{
+    unsigned long refs;
+    bool handed_back;
+    gmem_view *next;
+
+    /* A loop: a chain of versions may be long. */
+    for (; view; view = next, replaced = false) {
+        gmem_vm *vm = view->vm;
+
+        pthread_mutex_lock(&vm->mutex);
+        view->replaced |= replaced;
+        refs = __atomic_sub_fetch(&view->refs, 1, __ATOMIC_ACQ_REL);
+        handed_back = refs == 1 && view->replaced && view->prev && hand_back(view) == 0;
+        next = refs == 0 ? view->next : NULL;
+        if (next)
+            next->prev = NULL;
+        pthread_mutex_unlock(&vm->mutex);
+        if (refs > 0 && !handed_back)
+            return;
+        view_free(view);
+    }
+}
+
+void gmem_view_unref(gmem_view *view)
+{
+    view_put(view, false);
 }
 
 int gmem__shown_create(gmem_vm *vm, gmem_region *root, struct gmem__shown **ret_shown)
@@ -150,15 +211,18 @@ static void view_replaced(struct gmem__rcu_head *head)
     gmem_view *view = GMEM__OF(head, gmem_view, rcu);
 
     gmem__backlog_done(view->vm, view->waiting);
-    gmem_view_unref(view);
+    view_put(view, true);
 }
 
 void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
 {
     gmem_view *before = shown->view;
 
-    before->next = view;
     __atomic_fetch_add(&view->refs, 1, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&before->vm->mutex);
+    before->next = view;
+    view->prev = before;
+    pthread_mutex_unlock(&before->vm->mutex);
     /* Release: pairs with gmem__rcu_get() in readers; the view is complete before it can be found. */
     gmem__rcu_set(shown->view, view);
     /* Before the deferring: whoever still reads the old generation in a read section finds the old view alive. */

@@ -12,6 +12,12 @@
 #include <gmem/space.h>
 #include "rcu.h"
 
+/* One pin on the region of a range. */
+struct gmem__pin {
+    gmem_region *region;
+    uint64_t born; /* the range's */
+};
+
 /*
  * One version. The versions of a root are chained: each holds a reference on the one that replaced
  * it, so they end in order, and what a version has that the next has not can be freed with it.
@@ -22,14 +28,16 @@ struct gmem_view {
     gmem_region *root; /* a reference held; NULL: nothing to be seen */
     struct gmem__node *tree;
     size_t count;
+    uint64_t born;       /* that of what it brought */
     uint64_t generation; /* that of no other view in the process; never 0; atomic: see gmem__shown_left() */
 
-    /* Set when it is replaced. */
-    gmem_view *next;
+    /* Set when it is replaced. Then guarded by the vm's mutex. */
+    gmem_view *next, *prev;
+    bool replaced;                 /* and nobody can find it any more */
     struct gmem__garbage *garbage; /* the nodes that next does not have */
-    size_t garbage_count;
-    gmem_region **dropped; /* the regions of ranges that next does not have, a pin each */
-    size_t dropped_count;
+    size_t garbage_count, garbage_room;
+    struct gmem__pin *dropped; /* of the ranges that next does not have */
+    size_t dropped_count, dropped_room;
     size_t waiting; /* what it counts for in vm->backlog */
     struct gmem__rcu_head rcu;
 };

@@ -122,6 +122,34 @@ void gmem__garbage_free(const struct gmem__garbage *garbage, size_t count)
     }
 }
 
+/* As gmem__garbage_keep(), of one node. A node is never younger than the nodes above it. */
+static size_t node_keep(struct gmem__node *node, bool whole, uint64_t born, struct gmem__garbage *ret_kept)
+{
+    size_t kept = 0;
+    uint32_t i;
+
+    if (node->born <= born) {
+        if (ret_kept)
+            *ret_kept = (struct gmem__garbage){node, whole};
+        return 1;
+    }
+    for (i = 0; whole && node->height > 0 && i < node->count; i++)
+        kept += node_keep(inner_of(node)->children[i], true, born, ret_kept ? ret_kept + kept : NULL);
+    if (ret_kept)
+        free(node);
+    return kept;
+}
+
+size_t gmem__garbage_keep(const struct gmem__garbage *garbage, size_t count, uint64_t born,
+                          struct gmem__garbage *ret_kept)
+{
+    size_t kept = 0, i;
+
+    for (i = 0; i < count; i++)
+        kept += node_keep(garbage[i].node, garbage[i].whole, born, ret_kept ? ret_kept + kept : NULL);
+    return kept;
+}
+
 void gmem__tree_abandon(struct gmem__tree_edit *edit)
 {
     struct gmem__node *node;

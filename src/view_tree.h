@@ -18,6 +18,7 @@ struct gmem__range {
     const struct gmem__mmio_ops *ops; /* the region's and */
     void *opaque;                     /* the region's, so that an access need not look at it */
     gmem_region *region;
+    uint64_t born;  /* the version that brought it; an older one has another there, or nothing */
     uint32_t attrs; /* GMEM_RANGE_* */
 };
 
@@ -77,6 +78,12 @@ void gmem__tree_abandon(struct gmem__tree_edit *edit);
 /* Free nodes of a version that nobody can see any more. */
 void gmem__tree_free(struct gmem__node *tree);
 void gmem__garbage_free(const struct gmem__garbage *garbage, size_t count);
+/*
+ * The garbage of a version that an older one, born at born, outlives: what that one has not is freed, and the rest appended to
+ * *ret_kept, which has room. Without ret_kept, only count the rest.
+ */
+size_t gmem__garbage_keep(const struct gmem__garbage *garbage, size_t count, uint64_t born,
+                          struct gmem__garbage *ret_kept);
 
 /* The first range whose last is at or after addr, or NULL. */
 const struct gmem__range *gmem__tree_find(const struct gmem__node *node, uint64_t addr);

@@ -173,6 +173,43 @@ static void test_range_one_by_one(void **state)
     build_one_by_one(true);
 }
 
+/* A view that is held keeps itself, and nothing of the thousands of versions that come after it. */
+static void test_held_view(void **state)
+{
+    struct world *world = world_begin();
+    size_t held, later;
+    gmem_view *views[2];
+
+    (void)state;
+    for (size_t i = 0; i < REGIONS; i++)
+        make_device(world, i, NULL);
+    world_show(world);
+    OK(gmem_vm_begin(world->vm));
+    place_all(world);
+    OK(gmem_vm_commit(world->vm));
+    OK(gmem_region_set_enabled(world->regions[7], false));
+    views[0] = gmem_space_view(world->space);
+    OK(gmem_region_set_enabled(world->regions[9], false));
+    views[1] = gmem_space_view(world->space);
+    for (size_t i = 0; i < 100; i++)
+        OK(gmem_region_set_enabled(world->regions[i], i % 2));
+    gmem__rcu_barrier();
+    held = wrap_live();
+    for (size_t i = 0; i < 40 * 100; i++)
+        OK(gmem_region_set_enabled(world->regions[i % 100], !gmem_region_enabled(world->regions[i % 100])));
+    gmem__rcu_barrier();
+    later = wrap_live();
+    print_message("4000 versions later: %zu bytes, before %zu\n", later, held);
+    assert_true(later < held + 4096);
+    assert_int_equal(gmem_view_count(views[0]), REGIONS - 1);
+    assert_int_equal(gmem_view_count(views[1]), REGIONS - 2);
+    gmem_view_unref(views[1]);
+    assert_int_equal(gmem_view_count(views[0]), REGIONS - 1);
+    gmem_view_unref(views[0]);
+    assert_true(wrap_live() < later);
+    world_end(world);
+}
+
 /* An aborted transaction keeps nothing either. */
 static void test_abort(void **state)
 {
@@ -197,7 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_region), cmocka_unit_test(test_region_of_a_device),
         cmocka_unit_test(test_range),  cmocka_unit_test(test_range_one_by_one),
-        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_abort),  cmocka_unit_test(test_held_view),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,7 @@ GMEM_API void *gmem_section_host(const struct gmem_section *section);
 
 /*
  * The view a space shows now, with a reference of the caller's. Never NULL, never waits; any
- * thread. A view keeps its regions alive.
+ * thread. A view keeps its regions alive, and no memory but its own, whatever is published while it is held.
  */
 GMEM_API gmem_view *gmem_space_view(gmem_space *space);
 GMEM_API void gmem_view_unref(gmem_view *view);

@@ -60,6 +60,7 @@ struct writer {
     struct run *run;
     gmem_region *region;
     uint64_t commits;
+    double wall; /* nanoseconds of all */
     bool failed;
 };
 
@@ -168,14 +169,17 @@ static void *write_all(void *opaque)
 {
     struct writer *writer = opaque;
     struct run *run = writer->run;
+    double start;
 
     while (!atomic_load(&run->go))
         (void)sched_yield();
+    start = bench_now();
     do {
         if (gmem_region_set_enabled(writer->region, writer->commits % 2 != 0))
             writer->failed = true;
         writer->commits++;
     } while (!writer->failed && !atomic_load_explicit(&run->stop, memory_order_relaxed));
+    writer->wall = bench_now() - start;
     return NULL;
 }
 
@@ -240,7 +244,7 @@ static bool run_once(const struct bench *bench, bool mmio, unsigned reader_count
     }
     for (i = 0; good && i < writer_count; i++) {
         good = !writers[i].failed;
-        outcome.commits += (double)writers[i].commits / readers[0].wall * 1e9;
+        outcome.commits += (double)writers[i].commits / writers[i].wall * 1e9;
     }
     *ret_outcome = outcome;
     return good;

@@ -47,6 +47,7 @@ static bool reaches(gmem_region *region, unsigned depth)
     gmem_region *alias;
     bool found;
 
+    GMEM__COUNT(region->vm, regions_climbed, 1);
     if (region->reach_shape == region->vm->shape || depth > CLIMB_DEPTH)
         return region->reach_shape == region->vm->shape ? region->reaches : true;
     /* While it is being found out: true, for those that meet it again in a circle. */
@@ -184,6 +185,7 @@ int gmem__changed_spans(gmem_vm *vm)
 
     for (i = 0; !err && !state.lost && i < vm->undo_count; i++)
         err = climb_edit(&state, &vm->undos[i]);
+    GMEM__COUNT(vm, regions_climbed, CLIMB_BUDGET - state.budget);
     if (!err && state.lost)
         mark_whole(vm);
     for (link = vm->shown.next; !err && link != &vm->shown; link = link->next)

@@ -127,6 +127,7 @@ int gmem__child_index_walk(gmem_region *root, uint64_t first, uint64_t last, gme
     int stop;
 
     for (; root && root->index_last >= first; root = root->index_right) {
+        GMEM__COUNT(root->vm, regions_visited, 1);
         stop = gmem__child_index_walk(root->index_left, first, last, fn, opaque);
         if (stop)
             return stop;

@@ -93,6 +93,7 @@ static int settle_roots(struct commit *commit)
         return 0;
     for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next) {
         space = GMEM__OF(link, gmem_space, vm_link);
+        GMEM__COUNT(vm, spaces_visited, 1);
         if (space->fresh || (roots && space->root->mark == vm->epoch))
             err = settle_space(commit, space);
     }
@@ -204,6 +205,8 @@ static int compare_part(struct commit *commit, const struct gmem__shown *shown, 
     if (err)
         return err;
     part.after_count = changes->after.count - part.after_from;
+    GMEM__COUNT(commit->vm, ranges_rendered, part.after_count);
+    GMEM__COUNT(commit->vm, ranges_compared, changes->before.count - part.before_from);
     parts->items[parts->count++] = part;
     return 0;
 }
@@ -250,6 +253,8 @@ static int make_version(struct commit *commit, const struct gmem__shown *shown, 
     for (i = 0; !err && i < parts->count; i++)
         err = gmem__tree_splice(&next->edit, &tree, parts->items[i].first, parts->items[i].last,
                                 changes->after.items + parts->items[i].after_from, parts->items[i].after_count);
+    GMEM__COUNT(commit->vm, nodes_visited, next->edit.visited);
+    GMEM__COUNT(commit->vm, nodes_copied, next->edit.copied);
     if (!err)
         next->dropped = malloc((changes->before.count + 1) * sizeof(*next->dropped));
     if (!err && !next->dropped)

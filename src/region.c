@@ -38,13 +38,13 @@ void gmem_region_unref(gmem_region *region)
      * Release: what this thread did with the region comes before its end. Acquire: and after
      * everybody else's.
      */
-    if (__atomic_sub_fetch(&region->refs, 1, __ATOMIC_ACQ_REL) > 0)
+    if (__atomic_sub_fetch(&region->refs, 1, __ATOMIC_SEQ_CST) > 0)
         return;
     /*
      * Until it is buried its children are still in it, and the journal of an edit of theirs takes a reference and gives it
      * up once more. Only the owner of the turn does that, who is also the one to bury.
      */
-    if (__atomic_exchange_n(&region->dead, true, __ATOMIC_RELAXED))
+    if (__atomic_exchange_n(&region->dead, true, __ATOMIC_SEQ_CST))
         return;
     head = __atomic_load_n(&vm->dead, __ATOMIC_RELAXED);
     do {
@@ -213,6 +213,20 @@ static void bury_one(gmem_region *region)
     region_free(region);
 }
 
+/* Whether a region from vm->dead is not to be buried now: it was met through its children and is shown or kept again. */
+static bool lives_again(gmem_region *region)
+{
+    if (__atomic_load_n(&region->refs, __ATOMIC_ACQUIRE) == 0)
+        return false;
+    /*
+     * Sequentially consistent, with gmem_region_unref(): of whoever gives up the last reference meanwhile
+     * and this, one sees what the other did, and buries it.
+     */
+    __atomic_store_n(&region->dead, false, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&region->refs, __ATOMIC_SEQ_CST) > 0 ||
+           __atomic_exchange_n(&region->dead, true, __ATOMIC_SEQ_CST);
+}
+
 void gmem__region_bury(gmem_vm *vm)
 {
     gmem_region *region, *next;
@@ -221,7 +235,8 @@ void gmem__region_bury(gmem_vm *vm)
     while ((region = __atomic_exchange_n(&vm->dead, NULL, __ATOMIC_ACQUIRE))) {
         for (; region; region = next) {
             next = region->dead_next;
-            bury_one(region);
+            if (!lives_again(region))
+                bury_one(region);
         }
     }
 }

@@ -10,7 +10,8 @@
  * Coordinates. The walk carries the window still visible in the region's own coordinates, where
  * nothing can overflow, and the distance to the root's, which is added modulo 2^64.
  *
- * Pure: reads regions under the writer turn, touches nothing but its result and its own memory.
+ * Pure: reads regions under the writer turn, touches nothing but its result, its own memory and a
+ * counter of the vm.
  */
 #include "render.h"
 #include "child_index.h"
@@ -287,6 +288,7 @@ int gmem__render(const gmem_region *root, uint64_t first, uint64_t last, struct 
         return 0;
     err = visit(&walk, root, gmem__max(first, shown_at) - shown_at, gmem__min(last, shown_last) - shown_at, shown_at, 0,
                 0);
+    GMEM__COUNT(root->vm, regions_visited, walk.visits);
     if (!err && walk.count > 0) {
         heap.items = malloc(walk.count * sizeof(const struct placement *));
         if (heap.items) {

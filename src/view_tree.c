@@ -52,6 +52,7 @@ static struct gmem__node *node_make(struct gmem__tree_edit *edit, uint32_t heigh
 
     if (!node)
         return NULL;
+    edit->copied++;
     node->height = height;
     node->count = 0;
     node->born = edit->born;
@@ -92,6 +93,7 @@ static int subtree_drop(struct gmem__tree_edit *edit, struct gmem__node *node)
     uint32_t i;
     int err = 0;
 
+    edit->visited++;
     if (node->born != edit->born)
         return node_drop(edit, node, true);
     for (i = 0; !err && node->height > 0 && i < node->count; i++)
@@ -280,6 +282,7 @@ static int rebalance(struct gmem__tree_edit *edit, struct gmem__node *a, struct 
     struct nodes children;
     int err = 0;
 
+    edit->visited += 2;
     if (a->height == 0) {
         memcpy(ranges, leaf_of(a)->ranges, a->count * sizeof(*ranges));
         memcpy(ranges + a->count, leaf_of(b)->ranges, b->count * sizeof(*ranges));
@@ -392,6 +395,7 @@ static int splice_node(const struct splice *splice, struct gmem__node *node, boo
     size_t from;
     int err;
 
+    splice->edit->visited++;
     if (node->height == 0)
         return splice_leaf(splice, node, insert, out);
     while (a + 1 < node->count && inner->last[a] < splice->first)

@@ -61,6 +61,8 @@ struct gmem__garbage {
 struct gmem__tree_edit {
     uint64_t born;
     struct gmem__node *made; /* through next */
+    uint64_t visited;        /* counts nodes that were taken apart or dropped */
+    uint64_t copied;         /* counts nodes made */
     struct gmem__garbage *garbage;
     size_t garbage_count, garbage_room;
 };

@@ -245,5 +245,12 @@ void gmem_vm_stats(gmem_vm *vm, struct gmem_vm_stats *ret_stats)
     READ(listener_calls);
     READ(regions);
     ret_stats->backlog = __atomic_load_n(&vm->backlog, __ATOMIC_RELAXED);
+    READ(spaces_visited);
+    READ(regions_climbed);
+    READ(regions_visited);
+    READ(ranges_rendered);
+    READ(ranges_compared);
+    READ(nodes_visited);
+    READ(nodes_copied);
 #undef READ
 }

@@ -323,6 +323,7 @@ static void edit(struct model_run *run, const struct model_op *op)
                    run->refused_with ? " and a listener refused" : "");
     if (err && err != -EINVAL)
         expect_reason(run, err);
+    run->edits += !err;
     if (run->depth == 0)
         settle(run, err);
 }

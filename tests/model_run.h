@@ -66,6 +66,7 @@ struct model_run {
     gmem_vm *vm;
     void *host;                  /* MODEL_RAM_MAX reserved bytes, behind every RAM block */
     unsigned serial;             /* makes RAM ids unique */
+    uint64_t edits;              /* that went through */
     long reached[NAIVE_REGIONS]; /* owner references of the regions in this slot, now and before; atomic */
 
     /* of this case */

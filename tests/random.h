@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * random.h - random numbers for unit tests: the same in every run, or those of GMEM_TEST_SEED.
+ * random.h - random numbers for unit tests, the same in every run or those of GMEM_TEST_SEED; and
+ * whether there is time for many of them.
  */
 #ifndef GMEM_TESTS_RANDOM_H
 #define GMEM_TESTS_RANDOM_H
@@ -23,6 +24,14 @@ static inline struct random random_start(const char *what, uint64_t seed)
     printf("# %s: GMEM_TEST_SEED=%llu\n", what, (unsigned long long)random.state);
     fflush(stdout);
     return random;
+}
+
+/* Whether this is ./dev test --long: tests that can look further then take minutes instead of seconds. */
+static inline bool test_is_long(void)
+{
+    const char *text = getenv("GMEM_TEST_LONG");
+
+    return text && *text && *text != '0';
 }
 
 /* splitmix64 */

@@ -245,6 +245,41 @@ static void test_child_outlives_container(void **state)
     gmem_vm_destroy(vm);
 }
 
+/*
+ * The same, but what is met through its child is shown by an alias, and so is kept, before it can
+ * be freed; and goes when the alias aims elsewhere.
+ */
+static void test_met_through_its_child(void **state)
+{
+    gmem_vm *vm = make_vm();
+    gmem_region *root = make_container(vm, "root", GMEM_SIZE_ALL), *box = make_mmio(vm, "box", GMEM_SIZE(0x1000));
+    gmem_region *child = make_mmio(vm, "child", GMEM_SIZE(0x100)), *other = make_mmio(vm, "other", GMEM_SIZE(0x10));
+    gmem_region *alias = make_alias(vm, "alias", other, 0, GMEM_SIZE(0x1000));
+    gmem_space *space = make_space(vm, "space", root);
+    gmem_view *view;
+
+    (void)state;
+    OK(gmem_region_add(root, 0x8000, alias));
+    OK(gmem_region_add(box, 0x10, child));
+    OK(gmem_region_add(root, 0, box));
+    view = gmem_space_view(space);
+    OK(gmem_region_remove(root, box));
+    gmem_region_unref(box);
+    gmem__rcu_barrier();
+    assert_int_equal(regions(vm), 5);
+    OK(gmem_vm_begin(vm));
+    gmem_view_unref(view);
+    OK(gmem_region_set_alias(alias, gmem_region_container(child), 0));
+    OK(gmem_vm_commit(vm));
+    assert_int_equal(regions(vm), 5);
+    check_view(space, "8000-800f box+0\n8010-810f child+0\n8110-8fff box+110\n");
+    OK(gmem_region_set_alias(alias, other, 0));
+    gmem__rcu_barrier();
+    assert_int_equal(regions(vm), 4);
+    assert_null(gmem_region_container(child));
+    gmem_vm_destroy(vm);
+}
+
 /* The vm ends first: everything goes, whatever references are left. */
 static void test_vm_ends_all(void **state)
 {
@@ -263,13 +298,10 @@ static void test_vm_ends_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_owner_is_told),
-        cmocka_unit_test(test_refused_commit_unrefs),
-        cmocka_unit_test(test_callback_removes_itself),
-        cmocka_unit_test(test_callback_moves_itself),
-        cmocka_unit_test(test_whole_trees_go),
-        cmocka_unit_test(test_child_outlives_container),
-        cmocka_unit_test(test_vm_ends_all),
+        cmocka_unit_test(test_owner_is_told),           cmocka_unit_test(test_refused_commit_unrefs),
+        cmocka_unit_test(test_callback_removes_itself), cmocka_unit_test(test_callback_moves_itself),
+        cmocka_unit_test(test_whole_trees_go),          cmocka_unit_test(test_child_outlives_container),
+        cmocka_unit_test(test_met_through_its_child),   cmocka_unit_test(test_vm_ends_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

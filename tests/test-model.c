@@ -3,7 +3,8 @@
  * Model test: random topologies and edits, the library against the naive model (naive.h), step by
  * step.
  *
- *   test-model [--seed N] [--first N] [--cases N]   run cases first to first + cases - 1 of a seed (default: the clock's)
+ *   test-model [--seed N] [--first N] [--cases N]   run cases first to first + cases - 1 of a seed (default: that of
+ *                                                   GMEM_TEST_SEED, or the clock's)
  *   test-model --replay FILE                        run the steps in FILE, as printed for a failing case
  *
  * Cases run in a worker process, which notes each step before it takes it in memory shared with its
@@ -41,7 +42,8 @@ struct progress {
     uint64_t seed;
     uint64_t index; /* of the case that is running */
     uint64_t end;
-    bool over; /* all cases are done; what fails now is no case's */
+    uint64_t edits; /* made and agreed on */
+    bool over;      /* all cases are done; what fails now is no case's */
     struct steps steps;
     char failure[512];
 };
@@ -112,6 +114,7 @@ static int work(int fd)
                 _exit(1);
             }
         }
+        progress->edits += run.edits;
         expect_no_regions(&run);
         if (!run.failure[0])
             model_run_close(&run);
@@ -313,7 +316,7 @@ static int supervise(uint64_t seed, uint64_t first, uint64_t cases)
     if (status)
         report(progress);
     else
-        printf("all agree\n");
+        printf("all agree after each of %" PRIu64 " edits\n", progress->edits);
     munmap(progress, sizeof(*progress));
     close(fd);
     return status ? 1 : 0;
@@ -330,7 +333,8 @@ static bool number(const char *text, uint64_t *ret)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = (uint64_t)time(NULL);
+    const char *seed_text = getenv("GMEM_TEST_SEED");
+    uint64_t seed = seed_text ? strtoull(seed_text, NULL, 0) : (uint64_t)time(NULL);
     uint64_t first = 0;
     uint64_t cases = DEFAULT_CASES;
 

@@ -287,6 +287,58 @@ static void test_too_many_ways(void **state)
     check_ways(*state, make_mmio(((struct fixture *)*state)->vm, "end", GMEM_SIZE(1)));
 }
 
+#define WAY_BOXES 24u
+
+static void check_ways_up(struct fixture *f, const char *above)
+{
+    struct text text = {NULL, 0};
+    char line[64];
+
+    for (unsigned i = 0; i + 1 < WAY_BOXES; i++) {
+        snprintf(line, sizeof(line), "%x-%x device+0\n", i * 0x1000, i * 0x1000 + 0xff);
+        text_add(&text, line);
+    }
+    text_add(&text, above);
+    check_view(f->space, text.chars);
+    free(text.chars);
+}
+
+/*
+ * Two ways from each box to the next, of which one is switched off: little is shown, but it is too
+ * far to climb from the bottom to the top.
+ */
+static void test_too_many_ways_up(void **state)
+{
+    gmem_region *box[WAY_BOXES], *bottom, *alias;
+    struct fixture *f = *state;
+
+    OK(gmem_vm_begin(f->vm));
+    for (size_t i = 0; i < WAY_BOXES; i++)
+        box[i] = make_container(f->vm, "box", GMEM_SIZE_ALL);
+    for (size_t i = 0; i + 1 < WAY_BOXES; i++) {
+        for (unsigned j = 0; j < 2; j++) {
+            alias = make_alias(f->vm, "way", box[i + 1], 0, GMEM_SIZE_ALL);
+            OK(gmem_region_set_enabled(alias, j == 0));
+            OK(gmem_region_add(box[i], 0, alias));
+        }
+        OK(gmem_region_add_priority(box[i], i * 0x1000, make_mmio(f->vm, "device", GMEM_SIZE(0x100)), 1));
+    }
+    bottom = make_mmio(f->vm, "bottom", GMEM_SIZE(0x1000));
+    OK(gmem_region_add(box[WAY_BOXES - 1], 0x100000, bottom));
+    OK(gmem_region_add(box[WAY_BOXES - 1], 0x200000, make_mmio(f->vm, "other", GMEM_SIZE(0x1000))));
+    OK(gmem_region_add(f->root, 0, box[0]));
+    OK(gmem_vm_commit(f->vm));
+    check_ways_up(f, "100000-100fff bottom+0\n200000-200fff other+0\n");
+    OK(gmem_region_set_enabled(bottom, false));
+    check_ways_up(f, "200000-200fff other+0\n");
+    OK(gmem_region_move(bottom, 0x200800));
+    check_ways_up(f, "200000-200fff other+0\n");
+    OK(gmem_region_set_enabled(bottom, true));
+    check_ways_up(f, "200000-2007ff other+0\n200800-2017ff bottom+0\n");
+    OK(gmem_region_move(bottom, 0x100000));
+    check_ways_up(f, "100000-100fff bottom+0\n200000-200fff other+0\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -294,7 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_priority),   TEST(test_hole_and_clip), TEST(test_device_with_subregions), TEST(test_aliases),
         TEST(test_attributes), TEST(test_sharing),       TEST(test_view_changes_hands),     TEST(test_lookup),
-        TEST(test_depth),      TEST(test_too_many_ways),
+        TEST(test_depth),      TEST(test_too_many_ways), TEST(test_too_many_ways_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

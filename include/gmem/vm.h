@@ -111,7 +111,10 @@ GMEM_API void gmem_vm_abort(gmem_vm *vm);
  */
 GMEM_API int gmem_vm_reason(gmem_vm *vm, char *buf, size_t size);
 
-/* Counters of a vm, for tests, benches and curiosity. All count from its creation. */
+/*
+ * Counters of a vm, for tests, benches and curiosity. All count from its creation. The last seven
+ * are what commits cost, refused ones included, counted in things looked at (G10).
+ */
 struct gmem_vm_stats {
     uint64_t commits;         /* outermost commits that had something to render */
     uint64_t commits_refused; /* of these, undone */
@@ -120,6 +123,13 @@ struct gmem_vm_stats {
     uint64_t listener_calls;  /* callbacks called, undo included */
     uint64_t regions;         /* regions alive now */
     uint64_t backlog;         /* bytes of replaced views that wait for readers now, about */
+    uint64_t spaces_visited;  /* spaces looked at because an edit may change which region roots come down to */
+    uint64_t regions_climbed; /* regions passed on the ways up from an edited one to what is shown */
+    uint64_t regions_visited; /* regions met by rendering on its ways down, in a container's index too */
+    uint64_t ranges_rendered; /* ranges found by rendering, also those that are as they were */
+    uint64_t ranges_compared; /* ranges of the views before that these were compared with */
+    uint64_t nodes_visited;   /* nodes of views' trees that were taken apart or dropped */
+    uint64_t nodes_copied;    /* nodes of views' trees that were made */
 };
 
 /*

@@ -9,10 +9,6 @@
 
 #include <string.h>
 
-#define WORKING_SET (32u << 10)
-#define WORDS (WORKING_SET / 4u)
-#define CHAIN_AT 0x10000u /* apart from what random stores go to */
-#define SEED 2463534242u
 #define SIZES 2u /* of maps */
 
 struct access {
@@ -26,12 +22,12 @@ static double ld32(void *opaque, uint64_t count)
 {
     const struct access *access = opaque;
     gmem_space *space = access->world->space;
-    uint32_t random = SEED, value, sum = 0;
+    uint32_t random = WORLD_SEED, value, sum = 0;
     gmem_result result = GMEM_OK;
     double start = bench_now();
 
     for (; count > 0; count--) {
-        result |= gmem_ld32_le(space, bench_random(&random) & (WORKING_SET - 4), GMEM_ATTRS_NONE, &value);
+        result |= gmem_ld32_le(space, bench_random(&random) & (WORLD_WORKING_SET - 4), GMEM_ATTRS_NONE, &value);
         sum += value;
     }
     bench_keep(sum);
@@ -42,11 +38,11 @@ static double ld32_raw(void *opaque, uint64_t count)
 {
     const struct access *access = opaque;
     const uint8_t *host = access->world->host;
-    uint32_t random = SEED, sum = 0;
+    uint32_t random = WORLD_SEED, sum = 0;
     double start = bench_now();
 
     for (; count > 0; count--)
-        sum += *(const volatile uint32_t *)(const void *)(host + (bench_random(&random) & (WORKING_SET - 4)));
+        sum += *(const volatile uint32_t *)(const void *)(host + (bench_random(&random) & (WORLD_WORKING_SET - 4)));
     bench_keep(sum);
     return bench_now() - start;
 }
@@ -56,12 +52,12 @@ static double st32(void *opaque, uint64_t count)
     const struct access *access = opaque;
     gmem_space *space = access->world->space;
     gmem_result result = GMEM_OK;
-    uint32_t random = SEED;
+    uint32_t random = WORLD_SEED;
     double start = bench_now();
 
     for (; count > 0; count--) {
         (void)bench_random(&random);
-        result |= gmem_st32_le(space, random & (WORKING_SET - 4), GMEM_ATTRS_NONE, random);
+        result |= gmem_st32_le(space, random & (WORLD_WORKING_SET - 4), GMEM_ATTRS_NONE, random);
     }
     return result ? -1 : bench_now() - start;
 }
@@ -70,12 +66,12 @@ static double st32_raw(void *opaque, uint64_t count)
 {
     const struct access *access = opaque;
     uint8_t *host = access->world->host;
-    uint32_t random = SEED;
+    uint32_t random = WORLD_SEED;
     double start = bench_now();
 
     for (; count > 0; count--) {
         (void)bench_random(&random);
-        *(volatile uint32_t *)(void *)(host + (random & (WORKING_SET - 4))) = random;
+        *(volatile uint32_t *)(void *)(host + (random & (WORLD_WORKING_SET - 4))) = random;
     }
     return bench_now() - start;
 }
@@ -85,7 +81,7 @@ static double ld32_chain(void *opaque, uint64_t count)
     const struct access *access = opaque;
     gmem_space *space = access->world->space;
     gmem_result result = GMEM_OK;
-    uint32_t at = CHAIN_AT;
+    uint32_t at = WORLD_CHAIN_AT;
     double start = bench_now();
 
     for (; count > 0; count--)
@@ -98,7 +94,7 @@ static double ld32_chain_raw(void *opaque, uint64_t count)
 {
     const struct access *access = opaque;
     const uint8_t *host = access->world->host;
-    uint32_t at = CHAIN_AT;
+    uint32_t at = WORLD_CHAIN_AT;
     double start = bench_now();
 
     for (; count > 0; count--)
@@ -114,7 +110,7 @@ static double st32_chain(void *opaque, uint64_t count)
     gmem_space *space = access->world->space;
     const uint8_t *host = access->world->host;
     gmem_result result = GMEM_OK;
-    uint32_t at = CHAIN_AT, next;
+    uint32_t at = WORLD_CHAIN_AT, next;
     double start = bench_now();
 
     for (; count > 0; count--) {
@@ -130,7 +126,7 @@ static double st32_chain_raw(void *opaque, uint64_t count)
 {
     const struct access *access = opaque;
     uint8_t *host = access->world->host;
-    uint32_t at = CHAIN_AT, next;
+    uint32_t at = WORLD_CHAIN_AT, next;
     double start = bench_now();
 
     for (; count > 0; count--) {
@@ -150,11 +146,11 @@ static double st32_chain_raw(void *opaque, uint64_t count)
         struct access *access = opaque;                                                                                \
         gmem_space *space = access->world->space;                                                                      \
         gmem_result result = GMEM_OK;                                                                                  \
-        uint32_t random = SEED;                                                                                        \
+        uint32_t random = WORLD_SEED;                                                                                  \
         double start = bench_now();                                                                                    \
                                                                                                                        \
         for (; count > 0; count--) {                                                                                   \
-            result |= gmem_space_read(space, bench_random(&random) & (WORKING_SET - (size)), GMEM_ATTRS_NONE,          \
+            result |= gmem_space_read(space, bench_random(&random) & (WORLD_WORKING_SET - (size)), GMEM_ATTRS_NONE,    \
                                       access->buf, size);                                                              \
             bench_keep((uintptr_t)access->buf);                                                                        \
         }                                                                                                              \
@@ -165,11 +161,11 @@ static double st32_chain_raw(void *opaque, uint64_t count)
     {                                                                                                                  \
         struct access *access = opaque;                                                                                \
         const uint8_t *host = access->world->host;                                                                     \
-        uint32_t random = SEED;                                                                                        \
+        uint32_t random = WORLD_SEED;                                                                                  \
         double start = bench_now();                                                                                    \
                                                                                                                        \
         for (; count > 0; count--) {                                                                                   \
-            memcpy(access->buf, host + (bench_random(&random) & (WORKING_SET - (size))), size);                        \
+            memcpy(access->buf, host + (bench_random(&random) & (WORLD_WORKING_SET - (size))), size);                  \
             bench_keep((uintptr_t)access->buf);                                                                        \
         }                                                                                                              \
         return bench_now() - start;                                                                                    \
@@ -180,11 +176,11 @@ static double st32_chain_raw(void *opaque, uint64_t count)
         struct access *access = opaque;                                                                                \
         gmem_space *space = access->world->space;                                                                      \
         gmem_result result = GMEM_OK;                                                                                  \
-        uint32_t random = SEED;                                                                                        \
+        uint32_t random = WORLD_SEED;                                                                                  \
         double start = bench_now();                                                                                    \
                                                                                                                        \
         for (; count > 0; count--)                                                                                     \
-            result |= gmem_space_write(space, bench_random(&random) & (WORKING_SET - (size)), GMEM_ATTRS_NONE,         \
+            result |= gmem_space_write(space, bench_random(&random) & (WORLD_WORKING_SET - (size)), GMEM_ATTRS_NONE,   \
                                        access->buf, size);                                                             \
         return result ? -1 : bench_now() - start;                                                                      \
     }                                                                                                                  \
@@ -193,11 +189,11 @@ static double st32_chain_raw(void *opaque, uint64_t count)
     {                                                                                                                  \
         struct access *access = opaque;                                                                                \
         uint8_t *host = access->world->host;                                                                           \
-        uint32_t random = SEED;                                                                                        \
+        uint32_t random = WORLD_SEED;                                                                                  \
         double start = bench_now();                                                                                    \
                                                                                                                        \
         for (; count > 0; count--) {                                                                                   \
-            memcpy(host + (bench_random(&random) & (WORKING_SET - (size))), access->buf, size);                        \
+            memcpy(host + (bench_random(&random) & (WORLD_WORKING_SET - (size))), access->buf, size);                  \
             bench_keep((uintptr_t)host);                                                                               \
         }                                                                                                              \
         return bench_now() - start;                                                                                    \
@@ -227,31 +223,12 @@ static const struct {
 
 /* --- the maps -------------------------------------------------------------------------------------------------------- */
 
-/* A random cycle through all words (Sattolo's shuffle): each holds the address of the next. */
-static void make_chain(uint8_t *host)
-{
-    uint32_t order[WORDS], random = SEED, i, j, kept, next;
-
-    for (i = 0; i < WORDS; i++)
-        order[i] = i;
-    for (i = WORDS - 1; i > 0; i--) {
-        j = bench_below(bench_random(&random), i);
-        kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
-    }
-    for (i = 0; i < WORDS; i++) {
-        next = CHAIN_AT + order[i] * 4;
-        memcpy(host + CHAIN_AT + (size_t)i * 4, &next, sizeof(next));
-    }
-}
-
 static int access_create(uint32_t n, struct access *access)
 {
     int err = world_create(n, &access->world);
 
     if (!err)
-        make_chain(access->world->host);
+        world_make_chain(access->world);
     return err;
 }
 

@@ -174,3 +174,21 @@ void world_destroy(struct world *world)
     free(world->regions);
     free(world);
 }
+
+void world_make_chain(struct world *world)
+{
+    uint32_t order[WORLD_WORKING_SET / 4], random = WORLD_SEED, i, j, kept, next;
+
+    for (i = 0; i < WORLD_WORKING_SET / 4; i++)
+        order[i] = i;
+    for (i = WORLD_WORKING_SET / 4 - 1; i > 0; i--) {
+        j = bench_below(bench_random(&random), i);
+        kept = order[i];
+        order[i] = order[j];
+        order[j] = kept;
+    }
+    for (i = 0; i < WORLD_WORKING_SET / 4; i++) {
+        next = WORLD_CHAIN_AT + order[i] * 4;
+        memcpy(world->host + WORLD_CHAIN_AT + (size_t)i * 4, &next, sizeof(next));
+    }
+}

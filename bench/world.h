@@ -15,6 +15,10 @@
 #define WORLD_DEVICE_SIZE 0x1000u
 #define WORLD_STRIDE 0x4000u
 
+#define WORLD_WORKING_SET (32u << 10) /* bytes of RAM from 0 on, which stay in the first cache */
+#define WORLD_CHAIN_AT 0x10000u       /* as many, apart from those that random stores go to */
+#define WORLD_SEED 2463534242u
+
 /* Two devices share no cache line: what threads then still share is the library's. */
 struct world_device {
     uint64_t value;
@@ -57,6 +61,9 @@ int world_device_region(struct world *world, uint64_t size, gmem_region **ret_re
  * A root that shows all that the world's does and one small device of its own, so that a space on it can't share the view of another.
  */
 int world_root_beside(struct world *world, gmem_region **ret_root);
+
+/* Make the words at WORLD_CHAIN_AT a random cycle (Sattolo's shuffle): each holds the address of the next. */
+void world_make_chain(struct world *world);
 
 static inline uint64_t world_address(uint32_t device)
 {

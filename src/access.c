@@ -261,17 +261,26 @@ gmem_result gmem__access(struct gmem__access *access, const gmem_view *view, con
     return result | gmem__access_piece(access, NULL, 0, size - 1 - inside);
 }
 
+/* In a read section. */
+static gmem_result find_and_access(struct gmem__access *access, gmem_space *space, uint64_t addr, uint64_t size)
+{
+    gmem_view *view = gmem__space_view(space);
+    const struct gmem__range *range = gmem__view_find(view, addr);
+
+    if (range && range->first <= addr && gmem__range_reads_directly(range))
+        gmem__hint_set(view, range);
+    access->space = space;
+    return gmem__access(access, view, range, addr, size);
+}
+
 static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct gmem__access *access)
 {
     gmem_result result;
-    gmem_view *view;
 
     if (size == 0)
         return GMEM_OK;
-    access->space = space;
     gmem__rcu_enter();
-    view = gmem__space_view(space);
-    result = gmem__access(access, view, gmem__view_find(view, addr), addr, size);
+    result = find_and_access(access, space, addr, size);
     gmem__access_leave();
     return result;
 }
@@ -280,11 +289,35 @@ static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct g
 
 gmem_result gmem_space_read(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size)
 {
+    const uint8_t *host;
+
+    if (size == 0)
+        return GMEM_OK;
+    gmem__rcu_enter();
+    host = gmem__hinted(space, addr, size, gmem__hint.reads);
+    if (host) {
+        gmem__host_read(host, buf, size);
+        gmem__rcu_leave();
+        return GMEM_OK;
+    }
+    gmem__rcu_leave();
     return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__READ, .out = buf});
 }
 
 gmem_result gmem_space_write(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, const void *buf, uint64_t size)
 {
+    uint8_t *host;
+
+    if (size == 0)
+        return GMEM_OK;
+    gmem__rcu_enter();
+    host = gmem__hinted(space, addr, size, gmem__hint.writes);
+    if (host) {
+        gmem__host_write(host, buf, size);
+        gmem__rcu_leave();
+        return GMEM_OK;
+    }
+    gmem__rcu_leave();
     return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__WRITE, .in = buf});
 }
 

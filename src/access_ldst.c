@@ -185,15 +185,12 @@ gmem_result gmem__store(gmem_space *space, uint64_t addr, unsigned size, struct 
 
 /* --- the usual case ------------------------------------------------------------------------------------------------- */
 
-/* The host memory of an aligned word if the hint has it, else NULL. limit is the hint's, for reading or for writing. */
-static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, uint64_t limit)
+/* The same, if it is an aligned word. */
+static inline uint8_t *hinted_word(gmem_space *space, uint64_t addr, unsigned size, uint64_t limit)
 {
-    uintptr_t host = gmem__hint.base + (uintptr_t)addr;
+    uint8_t *host = gmem__hinted(space, addr, size, limit);
 
-    if (gmem__hint.generation != gmem__shown_generation(gmem__rcu_get(space->shown)) ||
-        addr - gmem__hint.first >= limit || (host & (size - 1)))
-        return NULL;
-    return (uint8_t *)host; /* NOLINT(performance-no-int-to-ptr) */
+    return aligned(host, size) ? host : NULL;
 }
 
 /*
@@ -219,7 +216,7 @@ static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, u
         uint##bits##_t value;                                                                                          \
                                                                                                                        \
         gmem__rcu_enter();                                                                                             \
-        host = hinted(space, addr, (bits) / 8, gmem__hint.reads);                                                      \
+        host = hinted_word(space, addr, (bits) / 8, gmem__hint.reads);                                                 \
         if (__builtin_expect(!host, 0))                                                                                \
             return load_other##bits(space, addr, attrs, order, ret_value);                                             \
         value = __atomic_load_n((const gmem__word##bits *)(const void *)host, __ATOMIC_RELAXED);                       \
@@ -243,7 +240,7 @@ static inline uint8_t *hinted(gmem_space *space, uint64_t addr, unsigned size, u
         uint8_t *host;                                                                                                 \
                                                                                                                        \
         gmem__rcu_enter();                                                                                             \
-        host = hinted(space, addr, (bits) / 8, gmem__hint.writes);                                                     \
+        host = hinted_word(space, addr, (bits) / 8, gmem__hint.writes);                                                \
         if (__builtin_expect(!host, 0))                                                                                \
             return store_other##bits(space, addr, attrs, order, value);                                                \
         __atomic_store_n((gmem__word##bits *)(void *)host,                                                             \

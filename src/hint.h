@@ -24,6 +24,20 @@ struct gmem__hint {
 
 extern __thread struct gmem__hint gmem__hint;
 
+/*
+ * The host memory of size bytes, at least 1, at addr, if the hint has them, else NULL. limit is the hint's, for reading or for
+ * writing. In a read section.
+ */
+static inline uint8_t *gmem__hinted(gmem_space *space, uint64_t addr, uint64_t size, uint64_t limit)
+{
+    uint64_t skip = addr - gmem__hint.first;
+
+    if (gmem__hint.generation != gmem__shown_generation(gmem__rcu_get(space->shown)) || skip >= limit ||
+        (size > 8 && size - 1 > limit + 6 - skip))
+        return NULL;
+    return (uint8_t *)(gmem__hint.base + (uintptr_t)addr); /* NOLINT(performance-no-int-to-ptr) */
+}
+
 /* Whether a range is read, or written, as host memory. */
 static inline bool gmem__range_reads_directly(const struct gmem__range *range)
 {

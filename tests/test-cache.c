@@ -301,6 +301,14 @@ static void test_hint_at_the_end(void **state)
         assert_true(value == 0x8485868788898a8b);
         assert_int_equal(gmem_st64_be(world.space, 0, GMEM_ATTRS_NONE, 0x0001020304050607), GMEM_OK);
         assert_int_equal(gmem_st64_be(world.space, 8, GMEM_ATTRS_NONE, 0x08090a0b80818283), GMEM_OK);
+        for (uint64_t size = 9; size <= 16; size++) {
+            uint8_t bytes[16] = {0};
+
+            assert_int_equal(gmem_space_read(world.space, 0, GMEM_ATTRS_NONE, bytes, size), GMEM_OK);
+            for (uint64_t at = 0; at < size; at++)
+                assert_int_equal(bytes[at], at < 12 ? at : 0x80 + at - 12);
+            assert_int_equal(gmem_space_write(world.space, 0, GMEM_ATTRS_NONE, bytes, size), GMEM_OK);
+        }
     }
     assert_int_equal(host[12], 12);
     assert_int_equal(host[0x80], 0x80);

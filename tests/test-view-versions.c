@@ -49,7 +49,7 @@ static uint64_t check_node(const struct gmem__node *node, bool has_siblings)
     const struct gmem__leaf *leaf = (const void *)node;
     uint32_t most = node->height == 0 ? GMEM__LEAF_MAX : GMEM__INNER_MAX;
 
-    assert_in_range(node->count, has_siblings ? most / 4 : 1, most);
+    assert_in_range(node->count, has_siblings ? most * 3 / 8 : 1, most);
     if (node->height == 0)
         return leaf->ranges[node->count - 1].last;
     for (uint32_t i = 0; i < node->count; i++) {

@@ -54,18 +54,21 @@ static void translate(struct gmem_cache *cache, uint64_t offset)
     struct gmem__shown *shown, *old_shown = cache->shown;
     gmem_region *region = NULL, *old_region = cache->region;
     const struct gmem__range *range;
+    const gmem_view *view;
     uint64_t generation;
 
     close_window(cache);
     gmem__rcu_enter();
     shown = gmem__rcu_get(cache->space->shown);
-    generation = gmem__shown_generation(shown);
+    view = gmem__shown_view(shown);
+    /* The view's own: that of the shown may be the next one's already. */
+    generation = gmem__view_generation(view);
     /*
      * Were the space to leave shown after this, the generation would be another. If it has left already, that one may
      * be what was read: then this is no time for a window.
      */
     if (shown == gmem__rcu_get(cache->space->shown)) {
-        range = gmem__view_find(gmem__shown_view(shown), cache->addr + offset);
+        range = gmem__view_find(view, cache->addr + offset);
         if (range && range->first <= cache->addr + offset && gmem__range_reads_directly(range)) {
             region = range->region;
             if (region != old_region)

@@ -68,7 +68,7 @@ struct gmem__next {
     struct gmem__changes changes;
     struct gmem__tree_edit edit;
     struct gmem__pin *dropped; /* of the ranges of changes.before */
-    gmem_view *view;       /* the new version; NULL: only extras changed */
+    gmem_view *view;           /* the new version; NULL: only extras changed */
 };
 
 #endif

@@ -12,7 +12,7 @@ void gmem__hint_set(const gmem_view *view, const struct gmem__range *range)
 {
     uint64_t last = range->last - range->first;
 
-    gmem__hint.generation = __atomic_load_n(&view->generation, __ATOMIC_RELAXED);
+    gmem__hint.generation = gmem__view_generation(view);
     gmem__hint.first = range->first;
     gmem__hint.reads = last < 7 ? 0 : last - 6;
     gmem__hint.writes = gmem__range_writes_unlogged(range) ? gmem__hint.reads : 0;

@@ -5,10 +5,11 @@
  * The flavour is liburcu-bp: a thread needs no registering, so that any thread may read guest memory, and its inlined read
  * section costs what that of the flavours with registration costs (docs/concurrency.md has the measurement).
  *
- * liburcu orders memory with volatile accesses and fences, which ThreadSanitizer does not see. In a build with it the
- * publication of a pointer is a release store, reading one an acquire load, and the edge that a grace period makes, from the
- * end of a read section to what was deferred before, is told to the sanitizer. Nothing is suppressed: a pointer stored
- * without gmem__rcu_set(), a use after the read section, something freed without gmem__rcu_defer() are all reported.
+ * A pointer is published by a release store and read by an acquire load: liburcu's own reading orders only what depends on the
+ * pointer, and who has found a new view may not read an old generation after it. ThreadSanitizer sees both. What it does not
+ * see is the edge that a grace period makes, from the end of a read section to what was deferred before: in a build with it
+ * that is told. Nothing is suppressed: a pointer stored without gmem__rcu_set(), a use after the read section, something freed
+ * without gmem__rcu_defer() are all reported.
  */
 #ifndef GMEM_SRC_RCU_H
 #define GMEM_SRC_RCU_H
@@ -34,15 +35,15 @@ struct gmem__rcu_head {
     gmem__rcu_function *function;
 };
 
+/* The pointer, as of somewhere in this read section, and all that was written before it was set. */
+#define gmem__rcu_get(pointer) __atomic_load_n(&(pointer), __ATOMIC_ACQUIRE)
+/* Publish value: pairs with gmem__rcu_get(). */
+#define gmem__rcu_set(pointer, value) __atomic_store_n(&(pointer), (value), __ATOMIC_RELEASE)
+
 #ifndef GMEM__TSAN
 
 #define gmem__rcu_grace_release() ((void)0)
 #define gmem__rcu_grace_acquire() ((void)0)
-
-/* The pointer, as of somewhere in this read section, and all that was written before it was set. */
-#define gmem__rcu_get(pointer) rcu_dereference(pointer)
-/* Publish value: pairs with gmem__rcu_get(). */
-#define gmem__rcu_set(pointer, value) rcu_assign_pointer(pointer, value)
 
 #else
 
@@ -55,9 +56,6 @@ void __tsan_release(void *at);
 #define GMEM__RCU_GRACE ((void *)(uintptr_t)urcu_bp_synchronize_rcu)
 #define gmem__rcu_grace_release() __tsan_release(GMEM__RCU_GRACE)
 #define gmem__rcu_grace_acquire() __tsan_acquire(GMEM__RCU_GRACE)
-
-#define gmem__rcu_get(pointer) __atomic_load_n(&(pointer), __ATOMIC_ACQUIRE)
-#define gmem__rcu_set(pointer, value) __atomic_store_n(&(pointer), (value), __ATOMIC_RELEASE)
 
 #endif
 

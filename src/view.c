@@ -191,9 +191,12 @@ void gmem__shown_left(struct gmem__shown *shown)
 {
     uint64_t generation = next_generation();
 
-    /* Readers who find the view give its hints this generation from now on, and it is the same view. */
-    __atomic_store_n(&shown->view->generation, generation, __ATOMIC_RELAXED);
-    /* Release: pairs with gmem__shown_generation(); who reads it sees that the space has another shown. */
+    /*
+     * What is remembered of the view has this generation from now on, and it is the same view. Release: pairs with
+     * gmem__view_generation(); who reads it sees that the space has another shown.
+     */
+    __atomic_store_n(&shown->view->generation, generation, __ATOMIC_RELEASE);
+    /* Release: pairs with gmem__shown_generation(), and the compare in gmem/cache.h. */
     __atomic_store_n(&shown->generation, generation, __ATOMIC_RELEASE);
 }
 
@@ -223,10 +226,13 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
     before->next = view;
     view->prev = before;
     pthread_mutex_unlock(&before->vm->mutex);
+    /*
+     * First, so that what was remembered of the old view is used by nobody who has found the new one. And before the
+     * deferring: whoever still reads the old generation in a read section has the old view alive.
+     */
+    __atomic_store_n(&shown->generation, view->generation, __ATOMIC_RELEASE);
     /* Release: pairs with gmem__rcu_get() in readers; the view is complete before it can be found. */
     gmem__rcu_set(shown->view, view);
-    /* Before the deferring: whoever still reads the old generation in a read section finds the old view alive. */
-    __atomic_store_n(&shown->generation, view->generation, __ATOMIC_RELEASE);
     before->waiting =
         sizeof(*before) + before->garbage_count * sizeof(struct gmem__inner) + before->dropped_count * RANGE_WEIGHT;
     gmem__backlog_add(before->vm, before->waiting);

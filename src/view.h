@@ -53,7 +53,7 @@ struct gmem__next; /* diff.h */
 struct gmem__shown {
     gmem_vm *vm;
     gmem_view *view;     /* gmem__rcu_set() under the writer turn; a reference held. */
-    uint64_t generation; /* atomic: of view, or of the one before for a moment */
+    uint64_t generation; /* atomic: of view, or of the next for a moment */
     unsigned long refs;  /* atomic: its spaces' one, caches' */
     gmem_region *root;   /* a reference held; NULL for vm->none */
     struct gmem__rcu_head rcu;
@@ -94,11 +94,21 @@ static inline gmem_view *gmem__shown_view(struct gmem__shown *shown)
     return gmem__rcu_get(shown->view);
 }
 
-/* That of the published view. While a read section lasts that began before, the view of that generation is there. */
+/*
+ * That of the published view, or for a moment of the one that is about to be. Who reads the old one in a read section has the
+ * old view as long as that lasts; who has found the new view reads the old one no more.
+ */
 static inline uint64_t gmem__shown_generation(const struct gmem__shown *shown)
 {
     /* Acquire: pairs with the release in gmem__shown_publish(). */
     return __atomic_load_n(&shown->generation, __ATOMIC_ACQUIRE);
+}
+
+/* What is remembered of the view is good while gmem__shown_generation() is this. */
+static inline uint64_t gmem__view_generation(const gmem_view *view)
+{
+    /* Acquire: pairs with the release in gmem__shown_left(). */
+    return __atomic_load_n(&view->generation, __ATOMIC_ACQUIRE);
 }
 
 /* The first range whose last is at or after addr, or NULL. */

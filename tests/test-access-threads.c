@@ -51,7 +51,7 @@ static void join_readers(struct shared *shared, const pthread_t *threads)
 
 /* --- one view ------------------------------------------------------------------------------------------------------ */
 
-/* 16 bytes over the seam of two regions, which commits replace together by two others. */
+/* B, E of docs/concurrency.md: 16 bytes over the seam of two regions, which commits replace together by two others. */
 static void *read_seam(void *opaque)
 {
     struct shared *shared = opaque;
@@ -103,7 +103,7 @@ static void one_access_sees_one_view(void **state)
 
 /* --- lifetime ------------------------------------------------------------------------------------------------------ */
 
-/* Devices and RAM that come and go, used until they are gone: the sanitizers look. */
+/* G, H of docs/concurrency.md: devices and RAM that come and go, used until they are gone; the sanitizers look. */
 static void *use_all(void *opaque)
 {
     struct shared *shared = opaque;
@@ -175,7 +175,7 @@ static void regions_come_and_go(void **state)
 
 /* --- words --------------------------------------------------------------------------------------------------------- */
 
-/* Every word that is stored has equal bytes; one that has not was torn. */
+/* J of docs/concurrency.md: every word that is stored has equal bytes; one that has not was torn. */
 static void *load_words(void *opaque)
 {
     struct shared *shared = opaque;

@@ -156,7 +156,7 @@ static void test_outside(void **state)
     world_close(&world);
 }
 
-/* Each kind of change is seen by the next access, whichever way it comes. */
+/* C of docs/concurrency.md: each kind of change is seen by the next access, whichever way it comes. */
 static void test_never_stale(void **state)
 {
     struct gmem_cache cache;
@@ -209,7 +209,7 @@ static void test_never_stale(void **state)
 }
 
 /*
- * Two spaces share a view, then one comes down to another region while the other stays: the cache and the hint of the one see
+ * C of docs/concurrency.md. Two spaces share a view, then one comes down to another region while the other stays: the cache and the hint of the one see
  * it, those of the other need not.
  */
 static void test_space_leaves(void **state)
@@ -256,7 +256,7 @@ static void test_space_leaves(void **state)
     world_close(&world);
 }
 
-/* One vm after another, as alike as can be: nothing that a thread remembers of one is taken for the next. */
+/* K of docs/concurrency.md: one vm after another, as alike as can be; what a thread remembers of one is not taken for the next. */
 static void test_hints_of_dead_vms(void **state)
 {
     (void)state;
@@ -379,7 +379,7 @@ static void test_logged(void **state)
     world_close(&world);
 }
 
-/* The cache keeps what it accesses, but no more, and not beyond its next access or its end. */
+/* H of docs/concurrency.md: the cache keeps what it accesses, but no more, and not beyond its next access or its end. */
 static void test_lifetime(void **state)
 {
     struct owner ram_owner = {0}, other_owner = {0};

@@ -85,6 +85,7 @@ static uint64_t regions(gmem_vm *vm)
     return stats.regions;
 }
 
+/* H of docs/concurrency.md. */
 static void test_owner_is_told(void **state)
 {
     struct device device;
@@ -145,6 +146,7 @@ static void test_refused_commit_unrefs(void **state)
     assert_int_equal(device.refs, 0);
 }
 
+/* G, I of docs/concurrency.md. */
 static void test_callback_removes_itself(void **state)
 {
     struct device device;
@@ -163,6 +165,7 @@ static void test_callback_removes_itself(void **state)
     gmem_vm_destroy(device.vm);
 }
 
+/* B, I of docs/concurrency.md. */
 static void test_callback_moves_itself(void **state)
 {
     static const uint8_t bytes[8];
@@ -280,7 +283,7 @@ static void test_met_through_its_child(void **state)
     gmem_vm_destroy(vm);
 }
 
-/* The vm ends first: everything goes, whatever references are left. */
+/* L of docs/concurrency.md: the vm ends first; everything goes, whatever references are left. */
 static void test_vm_ends_all(void **state)
 {
     struct device device;

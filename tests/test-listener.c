@@ -428,6 +428,7 @@ static int reads_old_map(struct ear *ear)
     return gmem_space_lookup(ear->space, 0x2000, &section) != -ENOENT;
 }
 
+/* F of docs/concurrency.md. */
 static void test_told_before_published(void **state)
 {
     struct fixture *f = *state;

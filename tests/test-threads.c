@@ -2,7 +2,7 @@
 /*
  * test-threads.c - everything at once: readers look up, walk views and access while several writers
  * edit, create and end spaces and listeners; and devices that move and remove themselves from
- * inside their own callbacks (G2, G3, G6, G7).
+ * inside their own callbacks (G2, G3, G6, G7; A, E, G, H, I of docs/concurrency.md).
  *
  * Counted rounds, no timing: what is asserted holds however the threads run. ThreadSanitizer is the
  * other half of it.

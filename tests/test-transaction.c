@@ -40,6 +40,7 @@ static void test_nesting(void **state)
     gmem_vm_destroy(vm);
 }
 
+/* F of docs/concurrency.md. */
 static void test_abort(void **state)
 {
     gmem_vm *vm = make_vm();

@@ -295,6 +295,8 @@ gmem_result gmem_space_read(gmem_space *space, uint64_t addr, struct gmem_attrs 
         return GMEM_OK;
     gmem__rcu_enter();
     host = gmem__hinted(space, addr, size, gmem__hint.reads);
+    if (!host && gmem__hint_renew(space))
+        host = gmem__hinted(space, addr, size, gmem__hint.reads);
     if (host) {
         gmem__host_read(host, buf, size);
         gmem__rcu_leave();
@@ -312,6 +314,8 @@ gmem_result gmem_space_write(gmem_space *space, uint64_t addr, struct gmem_attrs
         return GMEM_OK;
     gmem__rcu_enter();
     host = gmem__hinted(space, addr, size, gmem__hint.writes);
+    if (!host && gmem__hint_renew(space))
+        host = gmem__hinted(space, addr, size, gmem__hint.writes);
     if (host) {
         gmem__host_write(host, buf, size);
         gmem__rcu_leave();

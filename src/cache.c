@@ -45,6 +45,22 @@ static void open_window(struct gmem_cache *cache, const struct gmem__range *rang
         limits(cache->writes, size);
 }
 
+/* Whether all that came since the window was made is one commit that did nothing to it; then it is good again. */
+static bool renew(struct gmem_cache *cache)
+{
+    struct gmem__shown *shown = cache->shown;
+    uint64_t generation;
+
+    if (!shown)
+        return false;
+    /* Were the space to leave shown after this, the generation would be another; if it has left, no step leads to this one. */
+    generation = gmem__shown_generation(shown);
+    if (!gmem__shown_kept(shown, cache->generation, generation, cache->addr + cache->first))
+        return false;
+    cache->generation = generation;
+    return true;
+}
+
 /*
  * Make a window on what is at offset, if that is host memory. The reference on a shown and the pin that the
  * cache had are given up after the read section: an owner may be told.
@@ -64,10 +80,10 @@ static void translate(struct gmem_cache *cache, uint64_t offset)
     /* The view's own: that of the shown may be the next one's already. */
     generation = gmem__view_generation(view);
     /*
-     * Were the space to leave shown after this, the generation would be another. If it has left already, that one may
-     * be what was read: then this is no time for a window.
+     * Were the space to leave shown after this, the generation would be another. If it is leaving or has left, that one may be
+     * what was read: then this is no time for a window. Acquire: who reads that it is moving no more sees where it is.
      */
-    if (shown == gmem__rcu_get(cache->space->shown)) {
+    if (!__atomic_load_n(&cache->space->moving, __ATOMIC_ACQUIRE) && shown == gmem__rcu_get(cache->space->shown)) {
         range = gmem__view_find(view, cache->addr + offset);
         if (range && range->first <= cache->addr + offset && gmem__range_reads_directly(range)) {
             region = range->region;
@@ -124,7 +140,8 @@ static bool inside(struct gmem_cache *cache, uint64_t offset, uint64_t size)
 {
     if (!cache->space || offset > cache->last || size - 1 > cache->last - offset)
         return false;
-    if (!gmem__cached(cache, offset, cache->reads, 0))
+    if (!gmem__cached(cache, offset, cache->reads, 0) &&
+        !(renew(cache) && gmem__cached(cache, offset, cache->reads, 0)))
         translate(cache, offset);
     return true;
 }

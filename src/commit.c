@@ -338,7 +338,7 @@ static void publish_version(gmem_vm *vm, struct gmem__shown *shown)
     before->dropped_count = next->changes.before.count;
     before->dropped_room = before->dropped_count + 1;
     next->dropped = NULL;
-    gmem__shown_publish(shown, next->view);
+    gmem__shown_publish(shown, next->view, next->changes.first, next->changes.last);
     /* That of a fresh one counts with the spaces that take it up. */
     if (!shown->fresh)
         GMEM__COUNT(vm, views_published, 1);

@@ -16,6 +16,13 @@ static bool range_same(const struct gmem__range *a, const struct gmem__range *b)
            ((a->attrs ^ b->attrs) & ~GMEM_RANGE_LOG_MASK) == 0;
 }
 
+static void note_real(struct gmem__changes *changes, const struct gmem__range *range)
+{
+    changes->first = changes->real ? gmem__min(changes->first, range->first) : range->first;
+    changes->last = changes->real ? gmem__max(changes->last, range->last) : range->last;
+    changes->real++;
+}
+
 int gmem__diff(struct gmem__changes *changes, size_t before_from, size_t after_from)
 {
     size_t i = before_from, j = after_from;
@@ -30,7 +37,8 @@ int gmem__diff(struct gmem__changes *changes, size_t before_from, size_t after_f
             item.change = GMEM__CHANGE_KEEP;
         else if (before && (!after || before->first <= after->first))
             item.change = GMEM__CHANGE_DEL;
-        changes->real += item.change != GMEM__CHANGE_KEEP || before->attrs != after->attrs;
+        if (item.change != GMEM__CHANGE_KEEP || before->attrs != after->attrs)
+            note_real(changes, item.change == GMEM__CHANGE_ADD ? &changes->after.items[j] : &changes->before.items[i]);
         i += item.change != GMEM__CHANGE_ADD;
         j += item.change != GMEM__CHANGE_DEL;
         err = gmem__grow((void **)&changes->items, &changes->room, changes->count + 1, sizeof(*changes->items));

@@ -40,7 +40,8 @@ struct gmem__changes {
     struct gmem__ranges before, after;
     struct gmem__changed *items;
     size_t count, room;
-    size_t real; /* of these, those that listeners hear without asking for region_nop */
+    size_t real;          /* of these, those that listeners hear without asking for region_nop */
+    uint64_t first, last; /* all of those are in it; nothing if there are none */
     struct gmem__extras gone, come;
 };
 

@@ -38,6 +38,22 @@ static inline uint8_t *gmem__hinted(gmem_space *space, uint64_t addr, uint64_t s
     return (uint8_t *)(gmem__hint.base + (uintptr_t)addr); /* NOLINT(performance-no-int-to-ptr) */
 }
 
+/*
+ * The hint was not good. If all that came between is one commit that did nothing to its range, it is now; and the lines that a
+ * commit has written need not all be fetched. In a read section.
+ */
+static inline bool gmem__hint_renew(gmem_space *space)
+{
+    const struct gmem__shown *shown = gmem__rcu_get(space->shown);
+    uint64_t generation = gmem__shown_generation(shown);
+
+    if (gmem__hint.reads == 0 || gmem__hint.generation == generation ||
+        !gmem__shown_kept(shown, gmem__hint.generation, generation, gmem__hint.first))
+        return false;
+    gmem__hint.generation = generation;
+    return true;
+}
+
 /* Whether a range is read, or written, as host memory. */
 static inline bool gmem__range_reads_directly(const struct gmem__range *range)
 {

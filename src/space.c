@@ -42,12 +42,17 @@ void gmem__space_show(gmem_space *space, struct gmem__shown *shown)
 
     if (shown)
         shown->spaces++;
+    /*
+     * Caches first, so that who has found the new shown has no window on the old one: neither from before, whose generation
+     * passes, nor from the moment until it can be found. Release: who reads that generation sees that the space is moving.
+     */
+    __atomic_store_n(&space->moving, true, __ATOMIC_RELEASE);
+    if (before)
+        gmem__shown_left(before);
     /* Release: pairs with gmem__rcu_get() in readers. */
     gmem__rcu_set(space->shown, shown);
-    if (!before)
-        return;
-    gmem__shown_left(before);
-    if (--before->spaces == 0)
+    __atomic_store_n(&space->moving, false, __ATOMIC_RELEASE);
+    if (before && --before->spaces == 0)
         gmem__shown_retire(before);
 }
 

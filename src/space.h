@@ -15,6 +15,7 @@ struct gmem_space {
     struct gmem__bounce bounce; /* has a lock of its own */
 
     struct gmem__shown *shown; /* gmem__rcu_set() under the writer turn */
+    bool moving;               /* atomic: it is about to have another shown; caches make no window on the one it has */
 
     /* Only with the writer turn. */
     struct gmem__link vm_link;

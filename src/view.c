@@ -18,6 +18,9 @@
 #include "backlog.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define LINE 64u
 
 /* About what one range of a view takes: in a leaf, above the leaf, and its pin. */
 #define RANGE_WEIGHT 96u
@@ -140,11 +143,14 @@ void gmem_view_unref(gmem_view *view)
 
 int gmem__shown_create(gmem_vm *vm, gmem_region *root, struct gmem__shown **ret_shown)
 {
-    struct gmem__shown *shown = calloc(1, sizeof(*shown));
+    /* A multiple of the alignment, as aligned_alloc(3) wants it. */
+    size_t size = (sizeof(struct gmem__shown) + LINE - 1) / LINE * LINE;
+    struct gmem__shown *shown = aligned_alloc(LINE, size);
     int err;
 
     if (!shown)
         return -ENOMEM;
+    memset(shown, 0, size);
     err = gmem__view_create(vm, root, NULL, 0, &shown->view);
     if (err) {
         free(shown);
@@ -217,7 +223,17 @@ static void view_replaced(struct gmem__rcu_head *head)
     view_put(view, true);
 }
 
-void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
+/* With the turn. Each store is a release: who reads one sees that to is another than before. */
+static void set_step(struct gmem__step *step, uint64_t from, uint64_t to, uint64_t first, uint64_t last)
+{
+    __atomic_store_n(&step->to, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&step->from, from, __ATOMIC_RELEASE);
+    __atomic_store_n(&step->first, first, __ATOMIC_RELEASE);
+    __atomic_store_n(&step->last, last, __ATOMIC_RELEASE);
+    __atomic_store_n(&step->to, to, __ATOMIC_RELEASE);
+}
+
+void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view, uint64_t first, uint64_t last)
 {
     gmem_view *before = shown->view;
 
@@ -226,6 +242,7 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view)
     before->next = view;
     view->prev = before;
     pthread_mutex_unlock(&before->vm->mutex);
+    set_step(&shown->step, before->generation, view->generation, first, last);
     /*
      * First, so that what was remembered of the old view is used by nobody who has found the new one. And before the
      * deferring: whoever still reads the old generation in a read section has the old view alive.

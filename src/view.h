@@ -51,11 +51,19 @@ struct gmem__next; /* diff.h */
 
 /* The region that roots come down to, and the view of it that their spaces share. */
 struct gmem__shown {
-    gmem_vm *vm;
+    /* What readers look at after a commit, on one line of the processor's cache. */
     gmem_view *view;     /* gmem__rcu_set() under the writer turn; a reference held. */
     uint64_t generation; /* atomic: of view, or of the next for a moment */
-    unsigned long refs;  /* atomic: its spaces' one, caches' */
-    gmem_region *root;   /* a reference held; NULL for vm->none */
+    /* Atomic: the step from the view before to this one. */
+    struct gmem__step {
+        uint64_t to;          /* the generation it leads to; 0: not to be relied on */
+        uint64_t from;        /* and the one it comes from */
+        uint64_t first, last; /* outside of this every range is as it was; no range is cut by its ends */
+    } step;
+
+    gmem_vm *vm;
+    unsigned long refs; /* atomic: its spaces' one, caches' */
+    gmem_region *root;  /* a reference held; NULL for vm->none */
     struct gmem__rcu_head rcu;
 
     /* Only with the writer turn. */
@@ -85,8 +93,11 @@ void gmem__shown_ref(struct gmem__shown *shown);
 void gmem__shown_unref(struct gmem__shown *shown);
 /* A space has left it, or ended: what was remembered of the view is not to be used for that space any more. With the turn. */
 void gmem__shown_left(struct gmem__shown *shown);
-/* Publish view, on which the caller gives up its reference. The one before ends in its time. Never waits. */
-void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view);
+/*
+ * Publish view, on which the caller gives up its reference. It has the ranges of the one before but in [first, last]. That one
+ * ends in its time. Never waits.
+ */
+void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view, uint64_t first, uint64_t last);
 
 /* In a read section, or with the writer turn. */
 static inline gmem_view *gmem__shown_view(struct gmem__shown *shown)
@@ -109,6 +120,23 @@ static inline uint64_t gmem__view_generation(const gmem_view *view)
 {
     /* Acquire: pairs with the release in gmem__shown_left(). */
     return __atomic_load_n(&view->generation, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Whether the range that addr is in was the same in the view of generation from as it is in that of generation to, which
+ * gmem__shown_generation() gave. False if that is not known.
+ */
+static inline bool gmem__shown_kept(const struct gmem__shown *shown, uint64_t from, uint64_t to, uint64_t addr)
+{
+    const struct gmem__step *step = &shown->step;
+    bool kept;
+
+    /* No range is cut by the ends of what changed. Acquire: pairs with the releases in set_step(). */
+    kept = __atomic_load_n(&step->from, __ATOMIC_ACQUIRE) == from &&
+           (addr < __atomic_load_n(&step->first, __ATOMIC_ACQUIRE) ||
+            addr > __atomic_load_n(&step->last, __ATOMIC_ACQUIRE));
+    /* If some of it was of another step, to is another by now. */
+    return kept && __atomic_load_n(&step->to, __ATOMIC_ACQUIRE) == to;
 }
 
 /* The first range whose last is at or after addr, or NULL. */

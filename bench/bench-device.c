@@ -237,7 +237,7 @@ static double segments_1(void *opaque, uint64_t count)
 
 static double segments_8(void *opaque, uint64_t count)
 {
-    return segments_of(opaque, world_address(0), PIECES / 2 * WORLD_STRIDE, PIECES, count);
+    return segments_of(opaque, world_address(0), (uint64_t)(PIECES / 2) * WORLD_STRIDE, PIECES, count);
 }
 
 /* Looking each piece up by itself. */

@@ -6,8 +6,8 @@
  * another. (b) No lock is taken and nothing is allocated; the RCU read section that is held, also across callbacks, delays
  * only the freeing of old views, and no commit waits for it (G2, G3, G6). The first access of a thread registers it with
  * liburcu. (c) Host memory is read and written in aligned words of up to 8 bytes, each at once. The middle of
- * copies from COPY_WORDS bytes on is memcpy's: whole aligned words, which the memcpy of every host that is supported moves
- * as such.
+ * copies from COPY_WORDS bytes on is memcpy's where both ends are aligned: whole words, which the memcpy of every host that is
+ * supported moves as such.
  */
 #include "access.h"
 
@@ -92,10 +92,13 @@ static void word_write(uint8_t *host, const uint8_t *in, unsigned size)
     }
 }
 
-/* The part of length bytes at host that memcpy or memset may do: whole words, and worth it; else 0. */
-static uint64_t bulk_at(const uint8_t *host, uint64_t length)
+/*
+ * The part of length bytes at host that memcpy or memset may do: whole words, and worth it; else 0. other is the caller's end of
+ * the copy: where that is not aligned memcpy may go by its words, and take the host's in halves.
+ */
+static uint64_t bulk_at(const uint8_t *host, const uint8_t *other, uint64_t length)
 {
-    return ((uintptr_t)host & 7) || length < COPY_WORDS ? 0 : length & ~(uint64_t)7;
+    return (((uintptr_t)host | (uintptr_t)other) & 7) || length < COPY_WORDS ? 0 : length & ~(uint64_t)7;
 }
 
 void gmem__host_read(const uint8_t *host, uint8_t *out, uint64_t length)
@@ -103,7 +106,7 @@ void gmem__host_read(const uint8_t *host, uint8_t *out, uint64_t length)
     uint64_t size;
 
     for (; length > 0; length -= size, host += size, out += size) {
-        size = bulk_at(host, length);
+        size = bulk_at(host, out, length);
         if (size > 0) {
             memcpy(out, host, size);
         } else {
@@ -118,7 +121,7 @@ void gmem__host_write(uint8_t *host, const uint8_t *in, uint64_t length)
     uint64_t size;
 
     for (; length > 0; length -= size, host += size, in += size) {
-        size = bulk_at(host, length);
+        size = bulk_at(host, in, length);
         if (size > 0) {
             memcpy(host, in, size);
         } else {
@@ -135,7 +138,7 @@ static void host_fill(uint8_t *host, uint8_t value, uint64_t length)
 
     memset(word, value, sizeof(word));
     for (; length > 0; length -= size, host += size) {
-        size = bulk_at(host, length);
+        size = bulk_at(host, host, length);
         if (size > 0) {
             memset(host, value, size);
         } else {

@@ -13,7 +13,7 @@
  *   c. At four times the limit transactions are refused (-EAGAIN): readers that stay for so long that it comes to that, a
  *      hundred milliseconds for each commit, are not coming back. So memory is bounded, whatever happens.
  *
- * Nothing here waits inside a transaction (G3). The count is atomic; no lock is held while waiting.
+ * Nothing here waits inside a transaction of the vm (G3). The count is atomic; no lock is held while waiting.
  */
 #include "backlog.h"
 #include "rcu.h"

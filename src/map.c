@@ -92,6 +92,8 @@ static gmem_result segment_access(const struct gmem_segment *segment, uint64_t s
 
     access->space = segment->space;
     access->attrs = segment->access;
+    /* The reference keeps the region; the section is what callbacks run in. */
+    gmem__rcu_enter();
     if (inside > 0)
         result |= gmem__access_piece(access, segment->region ? &range : NULL, segment->addr + skip, inside);
     if (size > inside) {
@@ -99,6 +101,7 @@ static gmem_result segment_access(const struct gmem_segment *segment, uint64_t s
             access->out += inside;
         result |= gmem__access_piece(access, NULL, 0, size - inside);
     }
+    gmem__access_leave();
     return result;
 }
 

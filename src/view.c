@@ -22,8 +22,9 @@
 
 #define LINE 64u
 
-/* About what one range of a view takes: in a leaf, above the leaf, and its pin. */
-#define RANGE_WEIGHT 96u
+/* About what one range of a view takes: in a leaf, above the leaf, and its pin; and what a path of nodes takes, for each. */
+#define RANGE_WEIGHT 128u
+#define NODE_WEIGHT ((sizeof(struct gmem__leaf) + sizeof(struct gmem__inner)) / 2)
 
 /*
  * What threads and caches remember of a view they keep beyond its end, and recognise by its generation alone. Views of several
@@ -63,7 +64,7 @@ static int unpin_range(void *opaque, const struct gmem__range *range)
  * Nobody wants view but the version before, which is held: what that one has too is its to end, and view is taken out of the
  * chain. Of its garbage and pins those are left that are its own. -ENOMEM: nothing changed. With the vm's mutex.
  */
-static int hand_back(gmem_view *view)
+static int hand_back_middle(gmem_view *view)
 {
     gmem_view *prev = view->prev;
     size_t nodes = gmem__garbage_keep(view->garbage, view->garbage_count, prev->born, NULL), own = 0, i;
@@ -92,6 +93,59 @@ static int hand_back(gmem_view *view)
     return 0;
 }
 
+struct young {
+    uint64_t born; /* ranges born later are */
+    size_t count;
+    struct gmem__pin *pins; /* NULL: only count */
+};
+
+static int add_young(void *opaque, const struct gmem__range *range)
+{
+    struct young *young = opaque;
+
+    if (range->born > young->born) {
+        if (young->pins)
+            young->pins[young->count] = (struct gmem__pin){range->region, range->born};
+        young->count++;
+    }
+    return 0;
+}
+
+/* The same for the last version of a shown that is gone: the one before becomes the last, and ends as such. */
+static int hand_back_last(gmem_view *view)
+{
+    gmem_view *prev = view->prev;
+    const struct gmem__garbage all = {view->tree, true};
+    struct gmem__garbage *kept;
+    struct young young = {.born = prev->born};
+    size_t nodes = view->tree ? gmem__garbage_keep(&all, 1, prev->born, NULL) : 0;
+    int err;
+
+    (void)gmem__tree_walk(view->tree, 0, GMEM__LAST, add_young, &young);
+    kept = malloc((nodes + 1) * sizeof(*kept));
+    err = kept ? gmem__grow((void **)&view->dropped, &view->dropped_room, young.count + 1, sizeof(*view->dropped))
+               : -ENOMEM;
+    if (err) {
+        free(kept);
+        return err;
+    }
+    young = (struct young){.born = prev->born, .pins = view->dropped};
+    (void)gmem__tree_walk(view->tree, 0, GMEM__LAST, add_young, &young);
+    view->dropped_count = young.count;
+    if (view->tree)
+        (void)gmem__garbage_keep(&all, 1, prev->born, kept);
+    free(kept);
+    view->tree = NULL;
+    free(prev->garbage);
+    free(prev->dropped);
+    prev->garbage = NULL;
+    prev->garbage_count = prev->garbage_room = 0;
+    prev->dropped = NULL;
+    prev->dropped_count = prev->dropped_room = 0;
+    prev->next = NULL;
+    return 0;
+}
+
 /* There is no reference on it, or the version before has what was its. */
 static void view_free(gmem_view *view)
 {
@@ -111,7 +165,7 @@ static void view_free(gmem_view *view)
     free(view);
 }
 
-/* replaced: the reference given up is that of its shown, and no reader can find it any more. */
+/* replaced: the reference given up is that of its shown, and no reader can find it any more: there is a next one, or no shown. */
 static void view_put(gmem_view *view, bool replaced)
 {
     unsigned long refs;
@@ -125,7 +179,8 @@ static void view_put(gmem_view *view, bool replaced)
         pthread_mutex_lock(&vm->mutex);
         view->replaced |= replaced;
         refs = __atomic_sub_fetch(&view->refs, 1, __ATOMIC_ACQ_REL);
-        handed_back = refs == 1 && view->replaced && view->prev && hand_back(view) == 0;
+        handed_back = refs == 1 && view->replaced && view->prev &&
+                      (view->next ? hand_back_middle(view) : hand_back_last(view)) == 0;
         next = refs == 0 ? view->next : NULL;
         if (next)
             next->prev = NULL;
@@ -179,7 +234,7 @@ void gmem__shown_unref(struct gmem__shown *shown)
 
 void gmem__shown_end(struct gmem__shown *shown)
 {
-    gmem_view_unref(shown->view);
+    view_put(shown->view, true);
     gmem_region_unref(shown->root);
     free(shown->spans);
     gmem__shown_unref(shown);
@@ -250,8 +305,7 @@ void gmem__shown_publish(struct gmem__shown *shown, gmem_view *view, uint64_t fi
     __atomic_store_n(&shown->generation, view->generation, __ATOMIC_RELEASE);
     /* Release: pairs with gmem__rcu_get() in readers; the view is complete before it can be found. */
     gmem__rcu_set(shown->view, view);
-    before->waiting =
-        sizeof(*before) + before->garbage_count * sizeof(struct gmem__inner) + before->dropped_count * RANGE_WEIGHT;
+    before->waiting = sizeof(*before) + before->garbage_count * NODE_WEIGHT + before->dropped_count * RANGE_WEIGHT;
     gmem__backlog_add(before->vm, before->waiting);
     gmem__rcu_defer(&before->rcu, view_replaced);
 }

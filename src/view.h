@@ -33,7 +33,7 @@ struct gmem_view {
 
     /* Set when it is replaced. Then guarded by the vm's mutex. */
     gmem_view *next, *prev;
-    bool replaced;                 /* and nobody can find it any more */
+    bool replaced;                 /* or its shown is gone; and nobody can find it any more */
     struct gmem__garbage *garbage; /* the nodes that next does not have */
     size_t garbage_count, garbage_room;
     struct gmem__pin *dropped; /* of the ranges that next does not have */

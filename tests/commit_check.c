@@ -512,8 +512,7 @@ static void check_shown(struct world *world, struct shown *shown, const gmem_vie
         world->views++;
         world->ranges += whole.count;
         check_new_view(world, shown, view, &whole);
-        if (world->leaves <= 150 || world->checks % 8 == 0)
-            check_naive(world, view->root, &whole);
+        check_naive(world, view->root, &whole);
     }
     free(now.items);
     free(whole.items);

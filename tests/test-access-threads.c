@@ -175,11 +175,26 @@ static void regions_come_and_go(void **state)
 
 /* --- words --------------------------------------------------------------------------------------------------------- */
 
+#define LONG_COPY 4096u
+
+static void check_long(struct shared *shared, const uint8_t *bytes)
+{
+    uint64_t word;
+    unsigned i;
+
+    for (i = 0; i < LONG_COPY / 8; i++) {
+        memcpy(&word, bytes + (size_t)i * 8, sizeof(word));
+        if (word != (word & 0xff) * 0x0101010101010101u)
+            wrong(shared, "a torn word in a long copy");
+    }
+}
+
 /* J of docs/concurrency.md: every word that is stored has equal bytes; one that has not was torn. */
 static void *load_words(void *opaque)
 {
     struct shared *shared = opaque;
     uint64_t words[5], value;
+    uint8_t many[LONG_COPY + 8];
     uint32_t half;
     uint16_t quarter;
     unsigned i;
@@ -201,6 +216,11 @@ static void *load_words(void *opaque)
             if (words[i] != (words[i] & 0xff) * 0x0101010101010101u)
                 wrong(shared, "a torn word in a longer copy");
         }
+        /* Nor in one of many words, wherever the caller wants it. */
+        for (i = 0; i < 8; i++) {
+            result |= gmem_space_read(shared->world.space, 0, NONE, many + i, LONG_COPY);
+            check_long(shared, many + i);
+        }
         if (result)
             wrong(shared, "RAM that is no RAM");
         __atomic_fetch_add(&shared->seen, 1, __ATOMIC_RELAXED);
@@ -212,18 +232,22 @@ static void words_do_not_tear(void **state)
 {
     struct shared shared = {0};
     pthread_t threads[READERS];
-    uint8_t buf[40];
+    uint8_t buf[40], many[LONG_COPY + 8];
     unsigned i;
 
     (void)state;
     world_open(&shared.world);
-    world_ram(&shared.world, 0, 0x1000, "ram");
+    world_ram(&shared.world, 0, LONG_COPY, "ram");
     run_readers(&shared, load_words, threads);
     for (i = 0; i < ACCESSES; i++) {
         assert_int_equal(gmem_st64_le(shared.world.space, 0x10, NONE, (i & 0xff) * 0x0101010101010101u), GMEM_OK);
         memset(buf, (int)(~i & 0xff), sizeof(buf));
         assert_int_equal(gmem_space_write(shared.world.space, 0, NONE, buf, sizeof(buf)), GMEM_OK);
         assert_int_equal(gmem_space_fill(shared.world.space, 0, NONE, (uint8_t)(i * 7), sizeof(buf)), GMEM_OK);
+        for (unsigned at = 0x40; at < LONG_COPY; at += 8)
+            assert_int_equal(gmem_st64_le(shared.world.space, at, NONE, i % 2 ? UINT64_MAX : 0), GMEM_OK);
+        memset(many + i % 8, (int)(i & 0xff), LONG_COPY - 0x40);
+        assert_int_equal(gmem_space_write(shared.world.space, 0x40, NONE, many + i % 8, LONG_COPY - 0x40), GMEM_OK);
     }
     join_readers(&shared, threads);
     world_close(&shared.world);

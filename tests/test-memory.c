@@ -210,6 +210,86 @@ static void test_held_view(void **state)
     world_end(world);
 }
 
+struct kept {
+    int reached;
+};
+
+static void kept_ref(void *opaque)
+{
+    __atomic_add_fetch(&((struct kept *)opaque)->reached, 1, __ATOMIC_SEQ_CST);
+}
+
+static void kept_unref(void *opaque)
+{
+    __atomic_sub_fetch(&((struct kept *)opaque)->reached, 1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Views are held, and then their space ends, or comes down to another region: they keep nothing of what
+ * came after them, though nothing comes after the last version. With and without memory to give it back.
+ */
+static void test_held_view_of_what_ended(void **state)
+{
+    struct kept first = {0}, later = {0};
+    struct gmem_owner owners[2] = {{.opaque = &first, .ref = kept_ref, .unref = kept_unref},
+                                   {.opaque = &later, .ref = kept_ref, .unref = kept_unref}};
+
+    (void)state;
+    for (unsigned way = 0; way < 4; way++) {
+        const struct gmem_mmio_ops ops = silent_ops();
+        gmem_vm *vm = make_vm();
+        gmem_region *root = make_container(vm, "root", GMEM_SIZE_ALL), *region[2], *lone;
+        gmem_space *space;
+        gmem_view *views[3];
+
+        for (unsigned i = 0; i < 2; i++)
+            OK(gmem_region_create_mmio(vm, "region", GMEM_SIZE(0x100), &ops, NULL, &owners[i], &region[i]));
+        OK(gmem_region_add(root, 0, region[0]));
+        for (unsigned i = 2; i < 40; i++)
+            OK(gmem_region_add(root, i * 0x1000, make_mmio(vm, "other", GMEM_SIZE(0x100))));
+        space = make_space(vm, "space", root);
+        views[0] = gmem_space_view(space);
+        OK(gmem_region_add(root, 0x1000, region[1]));
+        views[1] = gmem_space_view(space);
+        OK(gmem_region_remove(root, region[0]));
+        views[2] = gmem_space_view(space);
+        if (way % 2 == 0) {
+            gmem_space_destroy(space);
+        } else {
+            /* Everything under it goes but a container of its own. */
+            lone = make_container(vm, "lone", GMEM_SIZE_ALL);
+            OK(gmem_vm_begin(vm));
+            for (gmem_region *child = gmem_region_first_child(root), *next; child; child = next) {
+                next = gmem_region_next_sibling(child);
+                OK(gmem_region_remove(root, child));
+            }
+            OK(gmem_region_add(root, 0, lone));
+            OK(gmem_vm_commit(vm));
+        }
+        if (way % 2 == 0)
+            OK(gmem_region_remove(root, region[1]));
+        gmem__rcu_barrier();
+        assert_int_equal(first.reached, 1);
+        assert_int_equal(later.reached, 1);
+        if (way >= 2) {
+            wrap_start(1);
+            wrap.every = true;
+        }
+        gmem_view_unref(views[2]);
+        gmem_view_unref(views[1]);
+        (void)wrap_stop();
+        gmem__rcu_barrier();
+        assert_int_equal(gmem_view_count(views[0]), 39);
+        assert_int_equal(first.reached, 1);
+        if (way < 2)
+            assert_int_equal(later.reached, 0);
+        gmem_view_unref(views[0]);
+        assert_int_equal(first.reached, 0);
+        assert_int_equal(later.reached, 0);
+        gmem_vm_destroy(vm);
+    }
+}
+
 /* An aborted transaction keeps nothing either. */
 static void test_abort(void **state)
 {
@@ -232,9 +312,13 @@ static void test_abort(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_region), cmocka_unit_test(test_region_of_a_device),
-        cmocka_unit_test(test_range),  cmocka_unit_test(test_range_one_by_one),
-        cmocka_unit_test(test_abort),  cmocka_unit_test(test_held_view),
+        cmocka_unit_test(test_region),
+        cmocka_unit_test(test_region_of_a_device),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_range_one_by_one),
+        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_held_view),
+        cmocka_unit_test(test_held_view_of_what_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

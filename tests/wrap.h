@@ -79,11 +79,13 @@ static inline void wrap_goes(void *at)
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
 char *__real_strdup(const char *text);
 void __real_free(void *at);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
 char *__wrap_strdup(const char *text);
 void __wrap_free(void *at);
 
@@ -105,6 +107,11 @@ void *__wrap_realloc(void *old, size_t size)
     if (now)
         __atomic_fetch_sub(&wrap_bytes_live, was, __ATOMIC_RELAXED);
     return wrap_came(now);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+    return wrap_fails(size) ? NULL : wrap_came(__real_aligned_alloc(align, size));
 }
 
 char *__wrap_strdup(const char *text)

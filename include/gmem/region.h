@@ -23,6 +23,7 @@
  * gmem_vm_commit() does. Edits called from inside a listener callback give -EBUSY. Common errors,
  * not repeated below:
  *
+ * -EAGAIN      too much of what was replaced waits for readers (gmem_vm_begin())
  * -EINVAL      a NULL argument (of which there is no text), or an argument out of its stated range
  * -ENOMEM      out of memory
  * -EBUSY       called from a listener callback

@@ -46,6 +46,7 @@ struct gmem_space_options {
  * its ranges; a refusal of theirs fails the call. Its name is for people and need not be unique.
  *
  * -EINVAL  a NULL argument, a name longer than GMEM_NAME_MAX, an unknown option
+ * -EAGAIN  too much of what was replaced waits for readers (gmem_vm_begin())
  * -EBUSY   inside an open transaction of this thread, or in a listener callback
  * -ENOMEM, -EXDEV, -E2BIG and a listener's refusal: as gmem_vm_commit()
  */

@@ -13,7 +13,7 @@
 
 struct access {
     struct world *world;
-    uint8_t buf[4096];
+    uint8_t buf[4096 + 8] __attribute__((aligned(8)));
 };
 
 /* --- words of RAM ---------------------------------------------------------------------------------------------------- */
@@ -140,8 +140,9 @@ static double st32_chain_raw(void *opaque, uint64_t count)
 
 /* --- copies: at random multiples of their size in the working set ---------------------------------------------------- */
 
-#define DEFINE_COPIES(size)                                                                                            \
-    static double read_##size(void *opaque, uint64_t count)                                                            \
+/* at: where in an aligned buffer the caller's bytes begin. */
+#define DEFINE_COPIES(name, size, at)                                                                                  \
+    static double read_##name(void *opaque, uint64_t count)                                                            \
     {                                                                                                                  \
         struct access *access = opaque;                                                                                \
         gmem_space *space = access->world->space;                                                                      \
@@ -151,13 +152,13 @@ static double st32_chain_raw(void *opaque, uint64_t count)
                                                                                                                        \
         for (; count > 0; count--) {                                                                                   \
             result |= gmem_space_read(space, bench_random(&random) & (WORLD_WORKING_SET - (size)), GMEM_ATTRS_NONE,    \
-                                      access->buf, size);                                                              \
-            bench_keep((uintptr_t)access->buf);                                                                        \
+                                      access->buf + (at), size);                                                       \
+            bench_keep((uintptr_t)access->buf + (at));                                                                 \
         }                                                                                                              \
         return result ? -1 : bench_now() - start;                                                                      \
     }                                                                                                                  \
                                                                                                                        \
-    static double read_##size##_raw(void *opaque, uint64_t count)                                                      \
+    static double read_##name##_raw(void *opaque, uint64_t count)                                                      \
     {                                                                                                                  \
         struct access *access = opaque;                                                                                \
         const uint8_t *host = access->world->host;                                                                     \
@@ -165,13 +166,13 @@ static double st32_chain_raw(void *opaque, uint64_t count)
         double start = bench_now();                                                                                    \
                                                                                                                        \
         for (; count > 0; count--) {                                                                                   \
-            memcpy(access->buf, host + (bench_random(&random) & (WORLD_WORKING_SET - (size))), size);                  \
-            bench_keep((uintptr_t)access->buf);                                                                        \
+            memcpy(access->buf + (at), host + (bench_random(&random) & (WORLD_WORKING_SET - (size))), size);           \
+            bench_keep((uintptr_t)access->buf + (at));                                                                 \
         }                                                                                                              \
         return bench_now() - start;                                                                                    \
     }                                                                                                                  \
                                                                                                                        \
-    static double write_##size(void *opaque, uint64_t count)                                                           \
+    static double write_##name(void *opaque, uint64_t count)                                                           \
     {                                                                                                                  \
         struct access *access = opaque;                                                                                \
         gmem_space *space = access->world->space;                                                                      \
@@ -181,11 +182,11 @@ static double st32_chain_raw(void *opaque, uint64_t count)
                                                                                                                        \
         for (; count > 0; count--)                                                                                     \
             result |= gmem_space_write(space, bench_random(&random) & (WORLD_WORKING_SET - (size)), GMEM_ATTRS_NONE,   \
-                                       access->buf, size);                                                             \
+                                       access->buf + (at), size);                                                      \
         return result ? -1 : bench_now() - start;                                                                      \
     }                                                                                                                  \
                                                                                                                        \
-    static double write_##size##_raw(void *opaque, uint64_t count)                                                     \
+    static double write_##name##_raw(void *opaque, uint64_t count)                                                     \
     {                                                                                                                  \
         struct access *access = opaque;                                                                                \
         uint8_t *host = access->world->host;                                                                           \
@@ -193,14 +194,15 @@ static double st32_chain_raw(void *opaque, uint64_t count)
         double start = bench_now();                                                                                    \
                                                                                                                        \
         for (; count > 0; count--) {                                                                                   \
-            memcpy(host + (bench_random(&random) & (WORLD_WORKING_SET - (size))), access->buf, size);                  \
+            memcpy(host + (bench_random(&random) & (WORLD_WORKING_SET - (size))), access->buf + (at), size);           \
             bench_keep((uintptr_t)host);                                                                               \
         }                                                                                                              \
         return bench_now() - start;                                                                                    \
     }
 
-DEFINE_COPIES(64)
-DEFINE_COPIES(4096)
+DEFINE_COPIES(64, 64, 0)
+DEFINE_COPIES(4096, 4096, 0)
+DEFINE_COPIES(4096_odd, 4096, 1)
 
 /* --- the rows -------------------------------------------------------------------------------------------------------- */
 
@@ -219,6 +221,10 @@ static const struct {
     {{"copy/write 64 B", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, write_64, write_64_raw},
     {{"copy/read 4 KiB", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, read_4096, read_4096_raw},
     {{"copy/write 4 KiB", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, write_4096, write_4096_raw},
+    {{"copy/read 4 KiB, odd buffer", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL}, read_4096_odd, read_4096_odd_raw},
+    {{"copy/write 4 KiB, odd buffer", 10, NULL, "memcpy", BENCH_NO_TARGET, 0, NULL},
+     write_4096_odd,
+     write_4096_odd_raw},
 };
 
 /* --- the maps -------------------------------------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ int gmem__mmio_ops_get(gmem_vm *vm, const struct gmem_mmio_ops *ops, struct gmem
     if (found) {
         gmem__link_remove(&found->link);
     } else {
-        found = calloc(1, sizeof(*found));
+        found = gmem__alloc_lines(sizeof(*found));
         if (!found) {
             pthread_mutex_unlock(&vm->mutex);
             return -ENOMEM;

@@ -97,7 +97,7 @@ int gmem_space_create(gmem_vm *vm, const char *name, gmem_region *root, const st
     err = check_create(vm, name, root, options, &known);
     if (err)
         return err;
-    space = calloc(1, sizeof(*space));
+    space = gmem__alloc_lines(sizeof(*space));
     if (!space ||
         gmem__bounce_init(&space->bounce, known.bounce_buffers ? known.bounce_buffers : GMEM_BOUNCE_BUFFERS)) {
         free(space);

@@ -12,10 +12,10 @@ struct gmem_space {
     gmem_region *root; /* a reference held */
     uint8_t fill;      /* what unassigned bytes read as: 0x00 or 0xff */
 
-    struct gmem__bounce bounce; /* has a lock of its own */
-
     struct gmem__shown *shown; /* gmem__rcu_set() under the writer turn */
     bool moving;               /* atomic: it is about to have another shown; caches make no window on the one it has */
+
+    struct gmem__bounce bounce; /* has a lock of its own */
 
     /* Only with the writer turn. */
     struct gmem__link vm_link;

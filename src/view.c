@@ -18,9 +18,6 @@
 #include "backlog.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define LINE 64u
 
 /* About what one range of a view takes: in a leaf, above the leaf, and its pin; and what a path of nodes takes, for each. */
 #define RANGE_WEIGHT 128u
@@ -198,14 +195,11 @@ void gmem_view_unref(gmem_view *view)
 
 int gmem__shown_create(gmem_vm *vm, gmem_region *root, struct gmem__shown **ret_shown)
 {
-    /* A multiple of the alignment, as aligned_alloc(3) wants it. */
-    size_t size = (sizeof(struct gmem__shown) + LINE - 1) / LINE * LINE;
-    struct gmem__shown *shown = aligned_alloc(LINE, size);
+    struct gmem__shown *shown = gmem__alloc_lines(sizeof(*shown));
     int err;
 
     if (!shown)
         return -ENOMEM;
-    memset(shown, 0, size);
     err = gmem__view_create(vm, root, NULL, 0, &shown->view);
     if (err) {
         free(shown);

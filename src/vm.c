@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CACHE_LINE 64u
+
 void gmem__log(gmem_vm *vm, enum gmem_log_level level, const char *format, ...)
 {
     char text[GMEM__REASON_MAX];
@@ -55,6 +57,17 @@ int gmem_vm_reason(gmem_vm *vm, char *buf, size_t size)
         (void)snprintf(buf, size, "%s", vm->reason);
     pthread_mutex_unlock(&vm->mutex);
     return err;
+}
+
+void *gmem__alloc_lines(size_t size)
+{
+    /* A multiple of the alignment, as aligned_alloc(3) wants it. */
+    size_t rounded = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    void *lines = aligned_alloc(CACHE_LINE, rounded);
+
+    if (lines)
+        memset(lines, 0, rounded);
+    return lines;
 }
 
 int gmem__grow(void **array, size_t *room, size_t count, size_t size)

@@ -117,6 +117,12 @@ bool gmem__turn_mine(gmem_vm *vm);
 /* Free dead regions now if nobody has the turn; otherwise its holder will. Any thread, never waits. */
 void gmem__turn_poke(gmem_vm *vm);
 
+/*
+ * Zeroed memory that shares no line of the processor's cache with anything else: for what readers look at, beside which a commit
+ * might otherwise write. Freed by free(). NULL: there is none.
+ */
+void *gmem__alloc_lines(size_t size);
+
 /* Make *array (elements of size bytes) hold at least count elements; doubles. -ENOMEM leaves it as it was. */
 int gmem__grow(void **array, size_t *room, size_t count, size_t size) GMEM_MUST_CHECK;
 

@@ -276,14 +276,21 @@ static gmem_result find_and_access(struct gmem__access *access, gmem_space *spac
     return gmem__access(access, view, range, addr, size);
 }
 
-static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct gmem__access *access)
+/* access->what is known where it is called, so that what is not asked for is not compiled. */
+static inline gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct gmem__access *access)
 {
-    gmem_result result;
+    gmem_result result = GMEM_OK;
+    uint8_t *host = NULL;
 
     if (size == 0)
         return GMEM_OK;
     gmem__rcu_enter();
-    result = find_and_access(access, space, addr, size);
+    if (access->what == GMEM__READ && (host = gmem__hinted(space, addr, size, gmem__hint.reads)))
+        gmem__host_read(host, access->out, size);
+    else if (access->what == GMEM__WRITE && (host = gmem__hinted(space, addr, size, gmem__hint.writes)))
+        gmem__host_write(host, access->in, size);
+    else
+        result = find_and_access(access, space, addr, size);
     gmem__access_leave();
     return result;
 }
@@ -292,39 +299,11 @@ static gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct g
 
 gmem_result gmem_space_read(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size)
 {
-    const uint8_t *host;
-
-    if (size == 0)
-        return GMEM_OK;
-    gmem__rcu_enter();
-    host = gmem__hinted(space, addr, size, gmem__hint.reads);
-    if (!host && gmem__hint_renew(space))
-        host = gmem__hinted(space, addr, size, gmem__hint.reads);
-    if (host) {
-        gmem__host_read(host, buf, size);
-        gmem__rcu_leave();
-        return GMEM_OK;
-    }
-    gmem__rcu_leave();
     return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__READ, .out = buf});
 }
 
 gmem_result gmem_space_write(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, const void *buf, uint64_t size)
 {
-    uint8_t *host;
-
-    if (size == 0)
-        return GMEM_OK;
-    gmem__rcu_enter();
-    host = gmem__hinted(space, addr, size, gmem__hint.writes);
-    if (!host && gmem__hint_renew(space))
-        host = gmem__hinted(space, addr, size, gmem__hint.writes);
-    if (host) {
-        gmem__host_write(host, buf, size);
-        gmem__rcu_leave();
-        return GMEM_OK;
-    }
-    gmem__rcu_leave();
     return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__WRITE, .in = buf});
 }
 

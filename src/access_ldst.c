@@ -217,12 +217,8 @@ static inline uint8_t *hinted_word(gmem_space *space, uint64_t addr, unsigned si
                                                                                                                        \
         gmem__rcu_enter();                                                                                             \
         host = hinted_word(space, addr, (bits) / 8, gmem__hint.reads);                                                 \
-        if (__builtin_expect(!host, 0)) {                                                                              \
-            if (gmem__hint_renew(space))                                                                               \
-                host = hinted_word(space, addr, (bits) / 8, gmem__hint.reads);                                         \
-            if (!host)                                                                                                 \
-                return load_other##bits(space, addr, attrs, order, ret_value);                                         \
-        }                                                                                                              \
+        if (__builtin_expect(!host, 0))                                                                                \
+            return load_other##bits(space, addr, attrs, order, ret_value);                                             \
         value = __atomic_load_n((const gmem__word##bits *)(const void *)host, __ATOMIC_RELAXED);                       \
         gmem__rcu_leave();                                                                                             \
         *ret_value = (uint##bits##_t)in_order(value, (bits) / 8, GMEM__HOST_ENDIAN, order);                            \
@@ -245,12 +241,8 @@ static inline uint8_t *hinted_word(gmem_space *space, uint64_t addr, unsigned si
                                                                                                                        \
         gmem__rcu_enter();                                                                                             \
         host = hinted_word(space, addr, (bits) / 8, gmem__hint.writes);                                                \
-        if (__builtin_expect(!host, 0)) {                                                                              \
-            if (gmem__hint_renew(space))                                                                               \
-                host = hinted_word(space, addr, (bits) / 8, gmem__hint.writes);                                        \
-            if (!host)                                                                                                 \
-                return store_other##bits(space, addr, attrs, order, value);                                            \
-        }                                                                                                              \
+        if (__builtin_expect(!host, 0))                                                                                \
+            return store_other##bits(space, addr, attrs, order, value);                                                \
         __atomic_store_n((gmem__word##bits *)(void *)host,                                                             \
                          (uint##bits##_t)in_order(value, (bits) / 8, order, GMEM__HOST_ENDIAN), __ATOMIC_RELAXED);     \
         gmem__rcu_leave();                                                                                             \

@@ -119,6 +119,13 @@ int gmem_ram_dirty_mark(gmem_ram *ram, uint64_t offset, uint64_t size)
     return err;
 }
 
+static int check_question(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size, const bool *ret_dirty)
+{
+    if (client >= GMEM_LOG_CLIENTS || !ret_dirty)
+        return -EINVAL;
+    return check_interval(ram, offset, size);
+}
+
 int gmem_ram_dirty_test(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size, bool *ret_dirty)
 {
     struct pages pages;
@@ -127,9 +134,7 @@ int gmem_ram_dirty_test(const gmem_ram *ram, unsigned client, uint64_t offset, u
     uint64_t word;
     int err;
 
-    if (client >= GMEM_LOG_CLIENTS || !ret_dirty)
-        return -EINVAL;
-    err = check_interval(ram, offset, size);
+    err = check_question(ram, client, offset, size, ret_dirty);
     if (err)
         return err;
     pages = pages_of(offset, size);
@@ -147,9 +152,7 @@ int gmem_ram_dirty_test_and_clear(gmem_ram *ram, unsigned client, uint64_t offse
     bool dirty = false;
     int err;
 
-    if (client >= GMEM_LOG_CLIENTS || !ret_dirty)
-        return -EINVAL;
-    err = check_interval(ram, offset, size);
+    err = check_question(ram, client, offset, size, ret_dirty);
     if (err)
         return err;
     pages = pages_of(offset, size);

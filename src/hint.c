@@ -8,6 +8,14 @@
 
 __thread struct gmem__hint gmem__hint;
 
+bool gmem__hint_renew(const struct gmem__shown *shown, uint64_t generation)
+{
+    if (!gmem__shown_kept(shown, gmem__hint.generation, generation, gmem__hint.first))
+        return false;
+    gmem__hint.generation = generation;
+    return true;
+}
+
 void gmem__hint_set(const gmem_view *view, const struct gmem__range *range)
 {
     uint64_t last = range->last - range->first;

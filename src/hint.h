@@ -25,33 +25,25 @@ struct gmem__hint {
 extern __thread struct gmem__hint gmem__hint;
 
 /*
+ * The hint is not of generation, which is that of shown. If all that came between is one commit that did nothing to its range, it
+ * is made so, without a look at the nodes that the commit has written.
+ */
+bool gmem__hint_renew(const struct gmem__shown *shown, uint64_t generation);
+
+/*
  * The host memory of size bytes, at least 1, at addr, if the hint has them, else NULL. limit is the hint's, for reading or for
  * writing. In a read section.
  */
 static inline uint8_t *gmem__hinted(gmem_space *space, uint64_t addr, uint64_t size, uint64_t limit)
 {
-    uint64_t skip = addr - gmem__hint.first;
+    const struct gmem__shown *shown = gmem__rcu_get(space->shown);
+    uint64_t generation = gmem__shown_generation(shown), skip = addr - gmem__hint.first;
 
-    if (gmem__hint.generation != gmem__shown_generation(gmem__rcu_get(space->shown)) || skip >= limit ||
-        (size > 8 && size - 1 > limit + 6 - skip))
+    if (skip >= limit || (size > 8 && size - 1 > limit + 6 - skip))
+        return NULL;
+    if (__builtin_expect(gmem__hint.generation != generation, 0) && !gmem__hint_renew(shown, generation))
         return NULL;
     return (uint8_t *)(gmem__hint.base + (uintptr_t)addr); /* NOLINT(performance-no-int-to-ptr) */
-}
-
-/*
- * The hint was not good. If all that came between is one commit that did nothing to its range, it is now; and the lines that a
- * commit has written need not all be fetched. In a read section.
- */
-static inline bool gmem__hint_renew(gmem_space *space)
-{
-    const struct gmem__shown *shown = gmem__rcu_get(space->shown);
-    uint64_t generation = gmem__shown_generation(shown);
-
-    if (gmem__hint.reads == 0 || gmem__hint.generation == generation ||
-        !gmem__shown_kept(shown, gmem__hint.generation, generation, gmem__hint.first))
-        return false;
-    gmem__hint.generation = generation;
-    return true;
 }
 
 /* Whether a range is read, or written, as host memory. */

@@ -206,10 +206,7 @@ DEFINE_COPIES(4096_odd, 4096, 1)
 
 /* --- the rows -------------------------------------------------------------------------------------------------------- */
 
-static const struct {
-    struct bench_row row;
-    bench_fn *run, *run_baseline;
-} rows[] = {
+static const struct bench_entry rows[] = {
     {{"ld32/random", 10, NULL, "raw load", BENCH_RATIO, 3, NULL}, ld32, ld32_raw},
     {{"ld32/random", 10000, NULL, "raw load", BENCH_RATIO, 3, NULL}, ld32, ld32_raw},
     {{"ld32/chain", 10, NULL, "raw chain", BENCH_RATIO, 2.5, NULL}, ld32_chain, ld32_chain_raw},
@@ -239,8 +236,9 @@ static int access_create(uint32_t n, struct access *access)
 }
 
 /* The map of n devices, made when it is first asked for. NULL: it can't be made. */
-static struct access *access_of(struct access *maps, uint64_t n)
+static void *access_of(void *opaque, uint64_t n)
 {
+    struct access *maps = opaque;
     size_t i = 0;
 
     while (i < SIZES - 1 && maps[i].world && maps[i].world->n != n)
@@ -253,7 +251,6 @@ static struct access *access_of(struct access *maps, uint64_t n)
 int main(int argc, char **argv)
 {
     static struct access maps[SIZES];
-    struct bench_case item = {.opaque = NULL};
     struct bench bench;
     size_t i;
     int status;
@@ -261,16 +258,7 @@ int main(int argc, char **argv)
     if (!bench_start(&bench, "bench-access", "Loads, stores and copies of RAM beside the same by hand.", argc, argv,
                      &status))
         return status;
-    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (!bench_wants(&bench, &rows[i].row))
-            continue;
-        item = (struct bench_case){.row = rows[i].row, .run = rows[i].run, .run_baseline = rows[i].run_baseline};
-        item.opaque = item.baseline_opaque = access_of(maps, rows[i].row.n);
-        if (item.opaque)
-            bench_measure(&bench, &item);
-        else
-            bench_skip(&bench, &item.row, "the map can't be made", true);
-    }
+    bench_table(&bench, rows, sizeof(rows) / sizeof(rows[0]), access_of, maps);
     for (i = 0; i < SIZES; i++) {
         world_destroy(maps[i].world);
     }

@@ -269,10 +269,7 @@ static double lookup_4(void *opaque, uint64_t count)
 
 /* --- the rows -------------------------------------------------------------------------------------------------------- */
 
-static const struct {
-    struct bench_row row;
-    bench_fn *run, *run_baseline;
-} rows[] = {
+static const struct bench_entry rows[] = {
     {{"cache/ld32 random", DEVICES, NULL, "raw load", BENCH_RATIO, 1.3, NULL}, cache_ld32, raw_ld32},
     {{"cache/ld32 chain", DEVICES, NULL, "raw chain", BENCH_NO_TARGET, 0, NULL}, cache_chain, raw_chain},
     {{"cache/st32 random", DEVICES, NULL, "raw store", BENCH_NO_TARGET, 0, NULL}, cache_st32, raw_st32},
@@ -285,12 +282,17 @@ static const struct {
     {{"segments/8 pieces", DEVICES, NULL, "4 lookups", BENCH_NO_TARGET, 0, NULL}, segments_8, lookup_4},
 };
 
+/* There is one map, of DEVICES, for all rows. */
+static void *the_device(void *opaque, uint64_t n)
+{
+    (void)n;
+    return opaque;
+}
+
 int main(int argc, char **argv)
 {
     static struct device device;
-    struct bench_case item;
     struct bench bench;
-    size_t i;
     int status;
 
     if (!bench_start(&bench, "bench-device", "Caches, maps and segments beside raw loads and copies.", argc, argv,
@@ -303,13 +305,7 @@ int main(int argc, char **argv)
         return 1;
     }
     world_make_chain(device.world);
-    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (!bench_wants(&bench, &rows[i].row))
-            continue;
-        item = (struct bench_case){.row = rows[i].row, .run = rows[i].run, .run_baseline = rows[i].run_baseline};
-        item.opaque = item.baseline_opaque = &device;
-        bench_measure(&bench, &item);
-    }
+    bench_table(&bench, rows, sizeof(rows) / sizeof(rows[0]), the_device, &device);
     gmem_cache_end(&device.cache);
     world_destroy(device.world);
     return bench_end(&bench);

@@ -242,10 +242,7 @@ static double two_threads_cpu(void *opaque, uint64_t count)
         {"lookup/view", n, NULL, "binary search", BENCH_NO_TARGET, 0, NULL}, lookup_view, lookup_by_hand               \
     }
 
-static const struct {
-    struct bench_row row;
-    bench_fn *run, *run_baseline;
-} rows[] = {
+static const struct bench_entry rows[] = {
     LOOKUPS(10),
     LOOKUPS(100),
     LOOKUPS(1000),
@@ -276,8 +273,9 @@ static int machine_create(uint32_t n, struct machine *machine)
 }
 
 /* The map of n devices, made when it is first asked for. NULL: it can't be made. */
-static struct machine *machine_of(struct machine *maps, uint64_t n)
+static void *machine_of(void *opaque, uint64_t n)
 {
+    struct machine *maps = opaque;
     size_t i = 0;
 
     while (i < SIZES - 1 && maps[i].world && maps[i].world->n != n)
@@ -290,23 +288,13 @@ static struct machine *machine_of(struct machine *maps, uint64_t n)
 int main(int argc, char **argv)
 {
     static struct machine maps[SIZES];
-    struct bench_case item = {.opaque = NULL};
     struct bench bench;
     size_t i;
     int status;
 
     if (!bench_start(&bench, "bench-mmio", "Lookups and device calls beside the same by hand.", argc, argv, &status))
         return status;
-    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (!bench_wants(&bench, &rows[i].row))
-            continue;
-        item = (struct bench_case){.row = rows[i].row, .run = rows[i].run, .run_baseline = rows[i].run_baseline};
-        item.opaque = item.baseline_opaque = machine_of(maps, rows[i].row.n);
-        if (item.opaque)
-            bench_measure(&bench, &item);
-        else
-            bench_skip(&bench, &item.row, "the map can't be made", true);
-    }
+    bench_table(&bench, rows, sizeof(rows) / sizeof(rows[0]), machine_of, maps);
     for (i = 0; i < SIZES; i++) {
         gmem_view_unref(maps[i].view);
         free(maps[i].ranges);

@@ -490,3 +490,26 @@ void bench_measure(struct bench *bench, const struct bench_case *item)
     else
         bench_skip(bench, &item->row, "failed", true);
 }
+
+void bench_table(struct bench *bench, const struct bench_entry *entries, size_t count,
+                 void *(*map_of)(void *maps, uint64_t n), void *maps)
+{
+    struct bench_case item;
+    void *map;
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (!bench_wants(bench, &entries[i].row))
+            continue;
+        map = map_of(maps, entries[i].row.n);
+        item = (struct bench_case){.row = entries[i].row,
+                                   .run = entries[i].run,
+                                   .opaque = map,
+                                   .run_baseline = entries[i].run_baseline,
+                                   .baseline_opaque = map};
+        if (map)
+            bench_measure(bench, &item);
+        else
+            bench_skip(bench, &item.row, "the map can't be made", true);
+    }
+}

@@ -106,6 +106,19 @@ void bench_skip(struct bench *bench, const struct bench_row *row, const char *re
  */
 void bench_measure(struct bench *bench, const struct bench_case *item);
 
+/* A row of a table, and what to time for it. */
+struct bench_entry {
+    struct bench_row row;
+    bench_fn *run, *run_baseline;
+};
+
+/*
+ * Measure all entries that are wanted. map_of(maps, n) is what the functions of a row of that n are given, made when it is first
+ * asked for; NULL: it can't be made.
+ */
+void bench_table(struct bench *bench, const struct bench_entry *entries, size_t count,
+                 void *(*map_of)(void *maps, uint64_t n), void *maps);
+
 /* Nanoseconds of a clock that only goes forward, and of the calling thread's processor time. */
 double bench_now(void);
 double bench_cpu_now(void);

@@ -211,3 +211,8 @@ struct pci_bus *machine_pci(struct machine *machine)
 {
     return machine->pci;
 }
+
+struct vga *machine_vga(struct machine *machine)
+{
+    return machine->vga;
+}

@@ -42,6 +42,7 @@ struct pc_config {
 #define PC_FIRMWARE_MAX 0x1000000u
 
 struct machine;
+struct vga;
 
 /*
  * Put a machine together; nothing of *config but what hooks and set point to need outlive the call. Processors wait for
@@ -64,5 +65,6 @@ gmem_space *machine_memory(struct machine *machine);
 gmem_space *machine_io(struct machine *machine);
 gmem_kvm *machine_slots(struct machine *machine);
 struct pci_bus *machine_pci(struct machine *machine);
+struct vga *machine_vga(struct machine *machine); /* NULL: it has none */
 
 #endif

@@ -217,7 +217,10 @@ static int build_vga(struct machine *machine, const struct pc_config *config)
 {
     int err = vga_create(machine->pci, config->vga_rom, config->vga_rom_len, &machine->vga);
 
-    return err ? err : vga_place_window(machine->vga);
+    if (err)
+        return err;
+    vga_set_lock(machine->vga, &machine->lock);
+    return vga_place_window(machine->vga);
 }
 
 static void put_console(void *opaque, uint8_t byte)

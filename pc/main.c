@@ -26,6 +26,8 @@
 #include "firmware.h"
 #include "machine.h"
 #include "options.h"
+#include "png_file.h"
+#include "screenshot.h"
 #include "vga.h"
 
 #define EXIT_GUEST 1
@@ -201,6 +203,8 @@ static int open_outputs(struct run *run, struct pc_error *error)
         err = open_output(&run->map, options->map_out, "map file", error);
     if (!err)
         err = open_output(&run->serial, options->serial, "serial port's file", error);
+    if (!err && options->screenshot)
+        err = png_file_check(options->screenshot, error);
     if (err)
         return err;
     /* Emptied only now that all of them can be written. */
@@ -369,12 +373,18 @@ static int boot(struct run *run)
         return EXIT_USAGE;
     }
     wait_for_outcome(run);
+    if (run->options.screenshot && atomic_load(&run->outcome) == OUTCOME_SEEN)
+        screenshot_settle(machine_vga(machine), run->signals);
     machine_stop(machine);
     run->over = true;
     printed = print_results(run, machine);
+    if (run->options.screenshot)
+        err = screenshot_save(machine_vga(machine), run->options.screenshot, &error);
     machine_destroy(machine);
     status = conclude(run);
-    if (!printed)
+    if (err)
+        complain(error.text);
+    if (!printed || err)
         status = EXIT_GUEST;
     if (!close_output(&run->trace) || !close_output(&run->map) || !close_output(&run->serial))
         status = EXIT_GUEST;

@@ -37,15 +37,16 @@ void options_help(FILE *file)
         "  --until TEXT       end with success as soon as the firmware's log shows TEXT\n"
         "  --timeout S        end with failure after S seconds\n"
         "  --map-out FILE     write the final region tree and flat views to FILE, as QEMU's `info mtree` prints them\n"
+        "  --screenshot FILE  write the final picture of the screen to FILE (PNG); needs --vga std\n"
         "  --help, --version\n"
         "\n"
         "It also ends when the guest switches the machine off or resets it, and on Ctrl-C or SIGTERM.\n"
         "\n"
         "Exit status: 0 if it ended as asked: TEXT was seen or, without --until, the guest or a signal ended it; 1 if "
         "the\n"
-        "guest failed or ended before TEXT was seen, or on a timeout; 2 if it could not begin: bad options or files, "
-        "no\n"
-        "/dev/kvm, no memory.\n",
+        "guest failed or ended before TEXT was seen, on a timeout, or if an output could not be written; 2 if it could "
+        "not\n"
+        "begin: bad options or files, no /dev/kvm, no memory.\n",
         file);
 }
 
@@ -131,6 +132,7 @@ enum {
     OPT_UNTIL,
     OPT_TIMEOUT,
     OPT_MAP_OUT,
+    OPT_SCREENSHOT,
     OPT_HELP,
     OPT_VERSION,
 };
@@ -149,6 +151,7 @@ static const struct option longopts[] = {
     {"until", required_argument, NULL, OPT_UNTIL},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"map-out", required_argument, NULL, OPT_MAP_OUT},
+    {"screenshot", required_argument, NULL, OPT_SCREENSHOT},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -203,6 +206,9 @@ static int parse_option(int option, const char *text, struct options *options, s
     case OPT_MAP_OUT:
         options->map_out = text;
         return 0;
+    case OPT_SCREENSHOT:
+        options->screenshot = text;
+        return 0;
     case OPT_HELP:
         options->help = true;
         return 0;
@@ -236,5 +242,7 @@ int options_parse(int argc, char **argv, struct options *options, struct pc_erro
         return pc_fail(error, -EINVAL, "%s: not an option; see --help", argv[optind]);
     if (options->trace_file && !options->trace_slots && !options->trace_pci)
         return pc_fail(error, -EINVAL, "--trace-file %s: name the events with --trace", options->trace_file);
+    if (options->screenshot && !options->vga)
+        return pc_fail(error, -EINVAL, "--screenshot %s: there is no screen with --vga none", options->screenshot);
     return 0;
 }

@@ -24,6 +24,7 @@ struct options {
     unsigned timeout;       /* seconds; 0: none */
     const char *map_out;    /* NULL: none */
     const char *serial;     /* NULL: no serial port */
+    const char *screenshot; /* NULL: none */
     bool help, version;
 };
 

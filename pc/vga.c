@@ -195,6 +195,8 @@ static int add_memory_bar(struct vga *vga)
         gmem_region_unref(region);
         return err;
     }
+    gmem_region_ref(region);
+    vga->vram_region = region;
     return pci_device_add_bar(&vga->pci, 0, PCI_BAR_PREFETCH, region, VGA_VRAM_SIZE);
 }
 
@@ -261,11 +263,17 @@ int vga_place_window(struct vga *vga)
                          NULL);
 }
 
+void vga_set_lock(struct vga *vga, pthread_mutex_t *lock)
+{
+    vga->lock = lock;
+}
+
 void vga_destroy(struct vga *vga)
 {
     if (!vga)
         return;
     pci_device_fini(&vga->pci);
+    gmem_region_unref(vga->vram_region);
     gmem_ram_unref(vga->vram_block);
     free(vga);
 }

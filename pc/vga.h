@@ -3,6 +3,8 @@
 #ifndef PC_VGA_H
 #define PC_VGA_H
 
+#include <pthread.h>
+
 #include "pci.h"
 
 struct vga;
@@ -15,6 +17,9 @@ int vga_create(struct pci_bus *bus, const void *option_rom, size_t rom_len, stru
 
 /* Place the window at 0xa0000 to 0xbffff on the bus. */
 int vga_place_window(struct vga *vga) GMEM_MUST_CHECK;
+
+/* Name the device lock, which outlives the VGA: screens hold it while they read registers. Before the processors run. */
+void vga_set_lock(struct vga *vga, pthread_mutex_t *lock);
 
 /* NULL is allowed. */
 void vga_destroy(struct vga *vga);

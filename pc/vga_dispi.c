@@ -10,18 +10,12 @@
  */
 #include "vga_internal.h"
 
-#include <string.h>
-
-#define INDEX_VIRT_WIDTH 6u
 #define INDEX_VIRT_HEIGHT 7u
-#define INDEX_X_OFFSET 8u
-#define INDEX_Y_OFFSET 9u
 #define INDEX_VIDEO_MEMORY_64K 10u
 
 #define ID_FIRST 0xb0c0u
 
 #define GETCAPS 0x02u
-#define BIT8_DAC 0x20u
 #define LFB 0x40u
 #define NOCLEARMEM 0x80u
 
@@ -66,7 +60,7 @@ static void set_virtual_width(struct vga *vga, uint32_t width)
     height = VGA_VRAM_SIZE / line;
     if (height < vga->dispi[DISPI_INDEX_YRES])
         return;
-    vga->dispi[INDEX_VIRT_WIDTH] = (uint16_t)width;
+    vga->dispi[DISPI_INDEX_VIRT_WIDTH] = (uint16_t)width;
     vga->dispi[INDEX_VIRT_HEIGHT] = height > UINT16_MAX ? UINT16_MAX : (uint16_t)height;
 }
 
@@ -77,6 +71,18 @@ static bool mode_fits(const struct vga *vga)
     return xres && yres && vga->dispi[DISPI_INDEX_BPP] && line_bytes(vga, xres) <= VGA_VRAM_SIZE / yres;
 }
 
+/* mode_fits() */
+static void clear_memory(struct vga *vga, uint32_t size)
+{
+    uint64_t *words = (uint64_t *)(void *)vga->vram;
+
+    size = (size + 7) & ~7u;
+    for (uint32_t i = 0; i < size / 8; i++)
+        __atomic_store_n(&words[i], 0, __ATOMIC_RELAXED);
+    if (size)
+        vga_mark(vga, 0, size);
+}
+
 static void write_enable(struct vga *vga, uint16_t value)
 {
     bool was = vga->dispi[DISPI_INDEX_ENABLE] & DISPI_ENABLED;
@@ -85,13 +91,13 @@ static void write_enable(struct vga *vga, uint16_t value)
         if (!mode_fits(vga))
             value &= (uint16_t)~DISPI_ENABLED;
         else if (!(value & NOCLEARMEM))
-            memset(vga->vram, 0, (size_t)line_bytes(vga, vga->dispi[DISPI_INDEX_XRES]) * vga->dispi[DISPI_INDEX_YRES]);
-        vga->dispi[INDEX_X_OFFSET] = vga->dispi[INDEX_Y_OFFSET] = 0;
-        vga->dispi[INDEX_VIRT_WIDTH] = 0;
+            clear_memory(vga, line_bytes(vga, vga->dispi[DISPI_INDEX_XRES]) * vga->dispi[DISPI_INDEX_YRES]);
+        vga->dispi[DISPI_INDEX_X_OFFSET] = vga->dispi[DISPI_INDEX_Y_OFFSET] = 0;
+        vga->dispi[DISPI_INDEX_VIRT_WIDTH] = 0;
         set_virtual_width(vga, 0);
     }
     vga->dispi[DISPI_INDEX_BANK] = 0;
-    vga->dispi[DISPI_INDEX_ENABLE] = value & (DISPI_ENABLED | GETCAPS | BIT8_DAC | LFB | NOCLEARMEM);
+    vga->dispi[DISPI_INDEX_ENABLE] = value & (DISPI_ENABLED | GETCAPS | DISPI_8BIT_DAC | LFB | NOCLEARMEM);
 }
 
 static void write_mode(struct vga *vga, unsigned index, uint16_t value)
@@ -128,11 +134,11 @@ void vga_dispi_write(struct vga *vga, unsigned index, uint16_t value)
         if (value < VGA_VRAM_SIZE >> 16)
             vga->dispi[index] = value;
         break;
-    case INDEX_VIRT_WIDTH:
+    case DISPI_INDEX_VIRT_WIDTH:
         set_virtual_width(vga, value);
         break;
-    case INDEX_X_OFFSET:
-    case INDEX_Y_OFFSET:
+    case DISPI_INDEX_X_OFFSET:
+    case DISPI_INDEX_Y_OFFSET:
         vga->dispi[index] = value;
         break;
     default:

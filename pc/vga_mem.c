@@ -9,7 +9,7 @@
  * 8... of video memory and its attributes in 1, 5, 9..., and a chain-4 mode is a plain array.
  * While the Bochs display interface is enabled with 8 bits a pixel or more, the first 64 KiB of the window are its bank.
  *
- * Runs under the machine's device lock.
+ * Runs under the machine's device lock. What is written is marked dirty, for the display.
  */
 #include "vga_internal.h"
 
@@ -18,8 +18,6 @@
 #define GFX_COLOUR_COMPARE 2u
 #define GFX_DATA_ROTATE 3u
 #define GFX_READ_MAP 4u
-#define GFX_MODE 5u
-#define GFX_MISC 6u
 #define GFX_DONT_CARE 7u
 #define GFX_BIT_MASK 8u
 
@@ -141,10 +139,9 @@ static uint32_t graphics(const struct vga *vga, uint8_t byte)
 
 static void store_planes(struct vga *vga, uint32_t n, uint32_t value, unsigned planes)
 {
-    uint8_t *bytes = vga->vram + 4 * (size_t)(n % PLANE_BYTES);
     uint32_t mask = spread(planes);
 
-    pci_set32(bytes, (pci_get32(bytes) & ~mask) | (value & mask));
+    vga_store32(vga, 4 * (n % PLANE_BYTES), (load_planes(vga, n) & ~mask) | (value & mask));
 }
 
 static void write_byte(struct vga *vga, uint32_t at, uint8_t value)
@@ -153,14 +150,14 @@ static void write_byte(struct vga *vga, uint32_t at, uint8_t value)
 
     if (banked(vga)) {
         if (at < BANK_SIZE)
-            vga->vram[(vga->dispi[DISPI_INDEX_BANK] * BANK_SIZE + at) % VGA_VRAM_SIZE] = value;
+            vga_store8(vga, (vga->dispi[DISPI_INDEX_BANK] * BANK_SIZE + at) % VGA_VRAM_SIZE, value);
         return;
     }
     if (!map_window(vga, &at))
         return;
     if (vga->seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4) {
         if (planes & 1u << (at & 3))
-            vga->vram[at] = value;
+            vga_store8(vga, at, value);
     } else if (!(vga->seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_NO_OE)) {
         store_planes(vga, at >> 1, graphics(vga, value), planes & (at & 1 ? 0xau : 0x5u));
     } else {

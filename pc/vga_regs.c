@@ -18,7 +18,6 @@
 #define MISC_COLOUR 0x01u
 
 #define ATTR_INDEX_MASK 0x1fu
-#define ATTR_PAS 0x20u /* palette address source: the display uses the palette */
 
 #define CRTC_PROTECT_INDEX 0x11u /* its bit 7 protects 0 to 7 */
 #define CRTC_PROTECT 0x80u

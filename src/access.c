@@ -264,33 +264,18 @@ gmem_result gmem__access(struct gmem__access *access, const gmem_view *view, con
     return result | gmem__access_piece(access, NULL, 0, size - 1 - inside);
 }
 
-/* In a read section. */
-static gmem_result find_and_access(struct gmem__access *access, gmem_space *space, uint64_t addr, uint64_t size)
+/* What no hint gave, in a read section, which ends. access->space is filled in. */
+static __attribute__((noinline)) gmem_result find_and_access(gmem_space *space, uint64_t addr, uint64_t size,
+                                                             struct gmem__access *access)
 {
     gmem_view *view = gmem__space_view(space);
     const struct gmem__range *range = gmem__view_find(view, addr);
+    gmem_result result;
 
     if (range && range->first <= addr && gmem__range_reads_directly(range))
         gmem__hint_set(view, range);
     access->space = space;
-    return gmem__access(access, view, range, addr, size);
-}
-
-/* access->what is known where it is called, so that what is not asked for is not compiled. */
-static inline gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, struct gmem__access *access)
-{
-    gmem_result result = GMEM_OK;
-    uint8_t *host = NULL;
-
-    if (size == 0)
-        return GMEM_OK;
-    gmem__rcu_enter();
-    if (access->what == GMEM__READ && (host = gmem__hinted(space, addr, size, gmem__hint.reads)))
-        gmem__host_read(host, access->out, size);
-    else if (access->what == GMEM__WRITE && (host = gmem__hinted(space, addr, size, gmem__hint.writes)))
-        gmem__host_write(host, access->in, size);
-    else
-        result = find_and_access(access, space, addr, size);
+    result = gmem__access(access, view, range, addr, size);
     gmem__access_leave();
     return result;
 }
@@ -299,12 +284,37 @@ static inline gmem_result run(gmem_space *space, uint64_t addr, uint64_t size, s
 
 gmem_result gmem_space_read(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size)
 {
-    return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__READ, .out = buf});
+    const uint8_t *host;
+
+    if (size == 0)
+        return GMEM_OK;
+    gmem__rcu_enter();
+    host = gmem__hinted(space, addr, size, gmem__hint.reads);
+    if (!host)
+        return find_and_access(space, addr, size,
+                               &(struct gmem__access){.attrs = attrs, .what = GMEM__READ, .out = buf});
+    gmem__host_read(host, buf, size);
+    gmem__rcu_leave();
+    return GMEM_OK;
 }
 
 gmem_result gmem_space_write(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, const void *buf, uint64_t size)
 {
-    return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__WRITE, .in = buf});
+    uint8_t *host;
+
+    if (size == 0)
+        return GMEM_OK;
+    gmem__rcu_enter();
+    /* One of the two is 0. */
+    host = gmem__hinted(space, addr, size, gmem__hint.writes | gmem__hint.logged);
+    if (!host)
+        return find_and_access(space, addr, size,
+                               &(struct gmem__access){.attrs = attrs, .what = GMEM__WRITE, .in = buf});
+    gmem__host_write(host, buf, size);
+    if (gmem__hint.logged)
+        gmem__hint_written(addr, size);
+    gmem__rcu_leave();
+    return GMEM_OK;
 }
 
 gmem_result gmem_space_rw(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, void *buf, uint64_t size,
@@ -315,10 +325,16 @@ gmem_result gmem_space_rw(gmem_space *space, uint64_t addr, struct gmem_attrs at
 
 gmem_result gmem_space_write_rom(gmem_space *space, uint64_t addr, const void *buf, uint64_t size)
 {
-    return run(space, addr, size, &(struct gmem__access){.what = GMEM__LOAD, .in = buf});
+    if (size == 0)
+        return GMEM_OK;
+    gmem__rcu_enter();
+    return find_and_access(space, addr, size, &(struct gmem__access){.what = GMEM__LOAD, .in = buf});
 }
 
 gmem_result gmem_space_fill(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, uint8_t value, uint64_t size)
 {
-    return run(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__FILL, .in = &value});
+    if (size == 0)
+        return GMEM_OK;
+    gmem__rcu_enter();
+    return find_and_access(space, addr, size, &(struct gmem__access){.attrs = attrs, .what = GMEM__FILL, .in = &value});
 }

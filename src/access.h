@@ -57,6 +57,25 @@ gmem_result gmem__load(gmem_space *space, uint64_t addr, unsigned size, struct g
 gmem_result gmem__store(gmem_space *space, uint64_t addr, unsigned size, struct gmem_attrs attrs,
                         enum gmem_endian order, uint64_t value);
 
+/* One store of an aligned word of 1, 2, 4 or 8 bytes. */
+static inline void gmem__host_store(uint8_t *host, unsigned size, uint64_t value)
+{
+    switch (size) {
+    case 1:
+        __atomic_store_n(host, (uint8_t)value, __ATOMIC_RELAXED);
+        break;
+    case 2:
+        __atomic_store_n((gmem__word16 *)(void *)host, (uint16_t)value, __ATOMIC_RELAXED);
+        break;
+    case 4:
+        __atomic_store_n((gmem__word32 *)(void *)host, (uint32_t)value, __ATOMIC_RELAXED);
+        break;
+    default:
+        __atomic_store_n((gmem__word64 *)(void *)host, value, __ATOMIC_RELAXED);
+        break;
+    }
+}
+
 /* Copy to and from host memory, in words that do not tear. */
 void gmem__host_read(const uint8_t *host, uint8_t *out, uint64_t length);
 void gmem__host_write(uint8_t *host, const uint8_t *in, uint64_t length);
@@ -93,9 +112,10 @@ gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uin
 /* length bytes, skip bytes into a range with host memory, were written: for those who log it. */
 static inline void gmem__range_written(const struct gmem__range *range, uint64_t skip, uint64_t length)
 {
-    if (range->attrs & GMEM_RANGE_LOG_MASK)
-        gmem__ram_mark_dirty(range->region->ram, (range->attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT,
-                             range->offset + skip, length);
+    unsigned clients = gmem__range_clients(range);
+
+    if (clients)
+        gmem__ram_mark_dirty(range->region->ram, clients, range->offset + skip, length);
 }
 
 #endif

@@ -59,24 +59,6 @@ static uint64_t host_load(const uint8_t *host, unsigned size)
     }
 }
 
-static void host_store(uint8_t *host, unsigned size, uint64_t value)
-{
-    switch (size) {
-    case 1:
-        __atomic_store_n(host, (uint8_t)value, __ATOMIC_RELAXED);
-        break;
-    case 2:
-        __atomic_store_n((gmem__word16 *)(void *)host, (uint16_t)value, __ATOMIC_RELAXED);
-        break;
-    case 4:
-        __atomic_store_n((gmem__word32 *)(void *)host, (uint32_t)value, __ATOMIC_RELAXED);
-        break;
-    default:
-        __atomic_store_n((gmem__word64 *)(void *)host, value, __ATOMIC_RELAXED);
-        break;
-    }
-}
-
 /* The bytes of the access are those of the number on a host of its order. */
 static uint64_t from_bytes(const struct word *word, const uint8_t *bytes)
 {
@@ -143,7 +125,8 @@ static inline gmem_result store_other(const struct word *word, uint64_t value)
         if (gmem__range_writes_directly(range)) {
             gmem__hint_set(view, range);
             if (aligned(range->host + skip, word->size)) {
-                host_store(range->host + skip, word->size, in_order(value, word->size, word->order, GMEM__HOST_ENDIAN));
+                gmem__host_store(range->host + skip, word->size,
+                                 in_order(value, word->size, word->order, GMEM__HOST_ENDIAN));
                 gmem__range_written(range, skip, word->size);
                 return GMEM_OK;
             }
@@ -234,6 +217,20 @@ static inline uint8_t *hinted_word(gmem_space *space, uint64_t addr, unsigned si
         return result;                                                                                                 \
     }                                                                                                                  \
                                                                                                                        \
+    static __attribute__((noinline)) gmem_result store_logged##bits(                                                   \
+        gmem_space *space, uint64_t addr, struct gmem_attrs attrs, enum gmem_endian order, uint##bits##_t value)       \
+    {                                                                                                                  \
+        uint8_t *host = hinted_word(space, addr, (bits) / 8, gmem__hint.logged);                                       \
+                                                                                                                       \
+        if (__builtin_expect(!host, 0))                                                                                \
+            return store_other##bits(space, addr, attrs, order, value);                                                \
+        __atomic_store_n((gmem__word##bits *)(void *)host,                                                             \
+                         (uint##bits##_t)in_order(value, (bits) / 8, order, GMEM__HOST_ENDIAN), __ATOMIC_RELAXED);     \
+        gmem__hint_written(addr, (bits) / 8);                                                                          \
+        gmem__rcu_leave();                                                                                             \
+        return GMEM_OK;                                                                                                \
+    }                                                                                                                  \
+                                                                                                                       \
     static inline gmem_result store##bits(gmem_space *space, uint64_t addr, struct gmem_attrs attrs,                   \
                                           enum gmem_endian order, uint##bits##_t value)                                \
     {                                                                                                                  \
@@ -242,7 +239,7 @@ static inline uint8_t *hinted_word(gmem_space *space, uint64_t addr, unsigned si
         gmem__rcu_enter();                                                                                             \
         host = hinted_word(space, addr, (bits) / 8, gmem__hint.writes);                                                \
         if (__builtin_expect(!host, 0))                                                                                \
-            return store_other##bits(space, addr, attrs, order, value);                                                \
+            return store_logged##bits(space, addr, attrs, order, value);                                               \
         __atomic_store_n((gmem__word##bits *)(void *)host,                                                             \
                          (uint##bits##_t)in_order(value, (bits) / 8, order, GMEM__HOST_ENDIAN), __ATOMIC_RELAXED);     \
         gmem__rcu_leave();                                                                                             \

@@ -8,6 +8,11 @@
  *   b. Never dangling. The cache has a reference on the shown and a pin on the region of the window, which hold the generation
  *      and the host memory in place, whatever happens to the map between the compare and the access (G7).
  *
+ *   c. No unmarked write that a client logs (docs/concurrency.md). No read section tells gmem_vm_settle() of a store that is under
+ *      way, so a store looks at the generation again after it has written: with the light fence in between, and the heavy
+ *      one in gmem_vm_settle(), either that is seen to have passed, and the store marks for everybody, or what it has
+ *      written was there when gmem_vm_settle() returned. Where the light fence is not enough (fence.h) no window is for writing.
+ *
  * A cache belongs to the thread that uses it. Windows are made in an RCU read section.
  */
 #include "access.h"
@@ -19,6 +24,7 @@ static void close_window(struct gmem_cache *cache)
     cache->generation = 0;
     memset(cache->reads, 0, sizeof(cache->reads));
     memset(cache->writes, 0, sizeof(cache->writes));
+    cache->clients = 0;
 }
 
 /* At how many offsets of size bytes 1, 2, 4 and 8 are all inside. */
@@ -41,7 +47,10 @@ static void open_window(struct gmem_cache *cache, const struct gmem__range *rang
     cache->first = first - cache->addr;
     cache->host = range->host + (first - range->first);
     limits(cache->reads, size);
-    if (gmem__range_writes_unlogged(range))
+    if (!gmem__range_writes_directly(range) || range->region->ram->full_fence)
+        return;
+    cache->clients = gmem__range_clients(range);
+    if (!cache->clients)
         limits(cache->writes, size);
 }
 
@@ -161,9 +170,51 @@ gmem_result gmem_cache_load(struct gmem_cache *cache, uint64_t offset, unsigned 
     return gmem__load(cache->space, cache->addr + offset, size, cache->attrs, order, ret_value);
 }
 
+void gmem_cache_stored(struct gmem_cache *cache, uint64_t offset, uint64_t size)
+{
+    gmem_ram *ram = cache->region->ram; /* NOLINT(clang-analyzer-core.NullDereference): a window has a region */
+
+    gmem__ram_mark_dirty(ram, GMEM__LOG_ALL, (uint64_t)(cache->host - ram->host) + (offset - cache->first), size);
+}
+
+/* size bytes at offset were written through the window, unmarked so far. */
+static void window_written(struct gmem_cache *cache, uint64_t offset, uint64_t size)
+{
+    gmem_ram *ram = cache->region->ram; /* NOLINT(clang-analyzer-core.NullDereference): a window has a region */
+    uint64_t in_block = (uint64_t)(cache->host - ram->host) + (offset - cache->first);
+
+    /* W2 of dirty.c, and that of invariant c. */
+    gmem__fence_light(false);
+    if (cache->clients) {
+        /* Who wishes to log has a bitmap. */
+        gmem__bitmap_mark_bytes(gmem__bitmap(ram, (unsigned)__builtin_ctz(cache->clients)), in_block, size);
+        if (cache->clients & (cache->clients - 1))
+            gmem__ram_mark_dirty(ram, cache->clients & (cache->clients - 1), in_block, size);
+    }
+    if (__builtin_expect(__atomic_load_n(cache->now, __ATOMIC_RELAXED) != cache->generation, 0))
+        gmem_cache_stored(cache, offset, size);
+}
+
+/* An aligned word of what is logged, which is not for the inline functions. */
+static bool store_logged(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
+                         uint64_t value)
+{
+    bool swap = order == GMEM_ENDIAN_NATIVE ? cache->swap : order != GMEM__HOST_ENDIAN;
+    unsigned log2 = (unsigned)__builtin_ctz(size);
+    uint8_t *host = gmem__cached(cache, offset, cache->reads, log2);
+
+    if (!host)
+        return false;
+    gmem__host_store(host, size, swap ? __builtin_bswap64(value) >> (64 - 8 * size) : value);
+    window_written(cache, offset, size);
+    return true;
+}
+
 gmem_result gmem_cache_store(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
                              uint64_t value)
 {
+    if (cache->clients && store_logged(cache, offset, size, order, value))
+        return GMEM_OK;
     if (!inside(cache, offset, size))
         return GMEM_RESULT_DECODE;
     return gmem__store(cache->space, cache->addr + offset, size, cache->attrs, order, value);
@@ -185,12 +236,16 @@ gmem_result gmem_cache_read(struct gmem_cache *cache, uint64_t offset, void *buf
 
 gmem_result gmem_cache_write(struct gmem_cache *cache, uint64_t offset, const void *buf, uint64_t size)
 {
+    uint64_t limit;
+
     if (size == 0)
         return GMEM_OK;
     if (!inside(cache, offset, size))
         return GMEM_RESULT_DECODE;
-    if (size > cache->writes[0] || offset - cache->first > cache->writes[0] - size)
+    limit = cache->clients ? cache->reads[0] : cache->writes[0];
+    if (size > limit || offset - cache->first > limit - size)
         return gmem_space_write(cache->space, cache->addr + offset, cache->attrs, buf, size);
     gmem__host_write(cache->host + (offset - cache->first), buf, size);
+    window_written(cache, offset, size);
     return GMEM_OK;
 }

@@ -8,10 +8,17 @@
  *
  * Only host memory is worth it: what a device costs lies in its callback, and a hint that is as often wrong as right costs more
  * than the search.
+ *
+ * It may be written unmarked (writes), or marked in a bitmap that the hint knows (logged), or not at all through a hint; never
+ * more than one of these. A bitmap is there as long as its block, and who is to be marked changes with the generation only: when
+ * it begins or ends that all is logged too (log.c). Where writers need a full fence (fence.h), what is logged has no hint: beside
+ * that the search is cheap.
  */
 #ifndef GMEM_SRC_HINT_H
 #define GMEM_SRC_HINT_H
 
+#include "dirty.h"
+#include "fence.h"
 #include "space.h"
 
 struct gmem__hint {
@@ -20,6 +27,12 @@ struct gmem__hint {
     uint64_t reads;      /* at offsets in the range below this 8 bytes may be read */
     uint64_t writes;     /* and written */
     uintptr_t base;      /* with an address of the range added: the host's */
+
+    uint64_t logged;   /* below this they may be written if they are marked then */
+    uint64_t in_block; /* with an address of the range added: the offset in its block */
+    uint64_t *bitmap;  /* of a client that logs it */
+    gmem_ram *ram;     /* the block */
+    unsigned others;   /* clients that log it besides */
 };
 
 extern __thread struct gmem__hint gmem__hint;
@@ -46,6 +59,18 @@ static inline uint8_t *gmem__hinted(gmem_space *space, uint64_t addr, uint64_t s
     return (uint8_t *)(gmem__hint.base + (uintptr_t)addr); /* NOLINT(performance-no-int-to-ptr) */
 }
 
+/* size bytes, at least 1, at addr were written through the hint, as logged says. In the read section that it was checked in. */
+static inline void gmem__hint_written(uint64_t addr, uint64_t size)
+{
+    uint64_t offset = addr + gmem__hint.in_block;
+
+    /* W2 of dirty.c. */
+    gmem__fence_light(false);
+    gmem__bitmap_mark_bytes(gmem__hint.bitmap, offset, size);
+    if (__builtin_expect(gmem__hint.others, 0))
+        gmem__ram_mark_dirty(gmem__hint.ram, gmem__hint.others, offset, size);
+}
+
 /* Whether a range is read, or written, as host memory. */
 static inline bool gmem__range_reads_directly(const struct gmem__range *range)
 {
@@ -57,10 +82,13 @@ static inline bool gmem__range_writes_directly(const struct gmem__range *range)
     return range->host && range->region->kind == GMEM_KIND_RAM && !(range->attrs & GMEM_RANGE_READONLY);
 }
 
-/* Whether nobody need be told of a write. */
-static inline bool gmem__range_writes_unlogged(const struct gmem__range *range)
+/*
+ * The clients that log a range with host memory, a bit each. What is remembered of it has to be of a generation that was read
+ * before.
+ */
+static inline unsigned gmem__range_clients(const struct gmem__range *range)
 {
-    return gmem__range_writes_directly(range) && !(range->attrs & GMEM_RANGE_LOG_MASK);
+    return (range->attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT | gmem__ram_always(range->region->ram);
 }
 
 /*

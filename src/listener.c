@@ -644,29 +644,19 @@ void gmem_listener_unregister(gmem_vm *vm, struct gmem_listener *listener)
     gmem__turn_release(vm);
 }
 
-int gmem_vm_set_global_log(gmem_vm *vm, bool on)
+int gmem__tell_global(gmem_vm *vm, bool on)
 {
     struct gmem__tape tape = {.vm = vm};
-    int err;
+    int err = record_bracket(&tape, on ? GMEM__CALL_GLOBAL_START : GMEM__CALL_GLOBAL_STOP);
 
-    if (!vm)
-        return -EINVAL;
-    err = gmem__turn_acquire(vm);
-    if (err)
-        return err;
-    if (vm->global_log != on) {
-        err = record_bracket(&tape, on ? GMEM__CALL_GLOBAL_START : GMEM__CALL_GLOBAL_STOP);
-        err = err ? gmem__refuse(vm, err, "no memory to tell the listeners") : play(&tape);
-        if (!err)
-            vm->global_log = on;
-        free(tape.events);
-    }
-    gmem__turn_release(vm);
+    err = err ? gmem__refuse(vm, err, "no memory to tell the listeners") : play(&tape);
+    free(tape.events);
     return err;
 }
 
 struct asking {
-    const gmem_region *region;
+    gmem_vm *vm;
+    const gmem_region *region; /* NULL: whatever is logged */
     uint64_t first, last;
     bool clear;
     gmem_space *space;
@@ -675,7 +665,7 @@ struct asking {
 
 static void ask(struct asking *asking, const struct gmem__listener *listener, const struct gmem_section *section)
 {
-    gmem_vm *vm = asking->region->vm;
+    gmem_vm *vm = asking->vm;
     int err;
 
     if (listener->space && listener->space != asking->space)
@@ -690,19 +680,26 @@ static void ask(struct asking *asking, const struct gmem__listener *listener, co
         asking->err =
             gmem__refuse(vm, err, "listener \"%s\" refused %s of \"%s\" at 0x%llx-0x%llx: %s",
                          listener->user->name ? listener->user->name : "", asking->clear ? "log_clear" : "log_sync",
-                         asking->region->name, (unsigned long long)section->first, (unsigned long long)section->last,
+                         section->region->name, (unsigned long long)section->first, (unsigned long long)section->last,
                          gmem_strerror(err));
+}
+
+static bool range_is_logged(const gmem_vm *vm, const struct gmem__range *range)
+{
+    return range->region->ram && (vm->global_log || (range->attrs & GMEM_RANGE_LOG_MASK));
 }
 
 static int ask_range(void *opaque, const struct gmem__range *range)
 {
     struct asking *asking = opaque;
-    const struct gmem__link *head = &asking->region->vm->listeners, *link;
+    const struct gmem__link *head = &asking->vm->listeners, *link;
     uint64_t from = gmem__max(asking->first, range->offset);
     uint64_t to = gmem__min(asking->last, range->offset + (range->last - range->first));
     struct gmem_section section;
 
-    if (range->region != asking->region || from > to)
+    if (asking->region ? range->region != asking->region : !range_is_logged(asking->vm, range))
+        return 0;
+    if (from > to)
         return 0;
     gmem__range_section(range, asking->space, &section);
     section.last = section.first + (to - section.offset);
@@ -713,21 +710,21 @@ static int ask_range(void *opaque, const struct gmem__range *range)
     return 0;
 }
 
-/* Ask every listener, for every visible piece of [first, last] of region; all are asked whatever one says. */
-static int ask_all(gmem_region *region, uint64_t first, uint64_t last, bool clear)
+/* Ask every listener, for every visible piece; all are asked whatever one says. With the turn. */
+static int ask_all(struct asking *asking)
 {
-    struct asking asking = {region, first, last, clear, NULL, 0};
     struct gmem__link *link;
 
-    for (link = region->vm->spaces.next; link != &region->vm->spaces; link = link->next) {
-        asking.space = GMEM__OF(link, gmem_space, vm_link);
-        (void)gmem__tree_walk(gmem__space_view(asking.space)->tree, 0, GMEM__LAST, ask_range, &asking);
+    for (link = asking->vm->spaces.next; link != &asking->vm->spaces; link = link->next) {
+        asking->space = GMEM__OF(link, gmem_space, vm_link);
+        (void)gmem__tree_walk(gmem__space_view(asking->space)->tree, 0, GMEM__LAST, ask_range, asking);
     }
-    return asking.err;
+    return asking->err;
 }
 
 static int log_ask(gmem_region *region, uint64_t first, const uint64_t *last, bool clear)
 {
+    struct asking asking = {.vm = region->vm, .region = region, .first = first, .clear = clear};
     gmem_vm *vm = region->vm;
     int err;
 
@@ -736,10 +733,11 @@ static int log_ask(gmem_region *region, uint64_t first, const uint64_t *last, bo
     err = gmem__turn_acquire(vm);
     if (err)
         return err;
-    if (last && *last > region->p.last)
+    asking.last = last ? *last : region->p.last;
+    if (asking.last > region->p.last)
         err = gmem__refuse(vm, -ERANGE, "0x%llx is not inside \"%s\"", (unsigned long long)*last, region->name);
     else
-        err = ask_all(region, first, last ? *last : region->p.last, clear);
+        err = ask_all(&asking);
     gmem__turn_release(vm);
     return err;
 }
@@ -747,6 +745,21 @@ static int log_ask(gmem_region *region, uint64_t first, const uint64_t *last, bo
 int gmem_region_log_sync(gmem_region *region)
 {
     return region ? log_ask(region, 0, NULL, false) : -EINVAL;
+}
+
+int gmem_vm_log_sync(gmem_vm *vm)
+{
+    struct asking asking = {.vm = vm, .last = GMEM__LAST};
+    int err;
+
+    if (!vm)
+        return -EINVAL;
+    err = gmem__turn_acquire(vm);
+    if (err)
+        return err;
+    err = ask_all(&asking);
+    gmem__turn_release(vm);
+    return err;
 }
 
 int gmem_region_log_clear(gmem_region *region, uint64_t first, uint64_t last)

@@ -53,6 +53,9 @@ struct gmem__tape {
 /* Append the calls that the changes make in space. -ENOMEM. */
 int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const struct gmem__changes *changes) GMEM_MUST_CHECK;
 
+/* Tell that everything is logged, or not any more. With the turn; a refusal, or -ENOMEM, is undone. */
+int gmem__tell_global(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
+
 /* Whether some listener asks for region_nop. */
 bool gmem__listeners_want_nop(const gmem_vm *vm);
 

@@ -158,19 +158,42 @@ static int place(gmem_vm *vm, uint64_t size, uint64_t align, uint64_t *ret_offse
     return found ? 0 : -ENOSPC;
 }
 
+/* With vm->mutex: what is logged of every block. Beginning to log all looks at the list with the mutex, too (log.c). */
+static void log_as_all(gmem_ram *ram)
+{
+    if (!ram->vm->log_blocks) {
+        gmem__ram_log_discard(ram);
+        return;
+    }
+    gmem__ram_log_install(ram, GMEM_LOG_MIGRATION);
+    if (ram->vm->global_log)
+        gmem__ram_log_always(ram, 1u << GMEM_LOG_MIGRATION);
+}
+
 /* Give a mapped block its place and let others find it. */
 static int enter(gmem_ram *ram)
 {
     gmem_vm *vm = ram->vm;
     uint64_t align = gmem__max(PAGES_PER_WORD * gmem__host_page_size(), ram->page_size);
     struct gmem__link *before = NULL;
-    int err;
+    bool entered = false;
+    int err = 0;
 
-    pthread_mutex_lock(&vm->mutex);
-    err = id_taken(vm, ram->id) ? -EEXIST : place(vm, ram->mapped, align, &ram->offset, &before);
-    if (!err)
-        gmem__link_before(before, &ram->link);
-    pthread_mutex_unlock(&vm->mutex);
+    while (!err && !entered) {
+        pthread_mutex_lock(&vm->mutex);
+        /* Its bitmap is made without the mutex; then what was asked may have changed. */
+        if (!vm->log_blocks || ram->prepared) {
+            err = id_taken(vm, ram->id) ? -EEXIST : place(vm, ram->mapped, align, &ram->offset, &before);
+            entered = !err;
+        }
+        if (entered) {
+            log_as_all(ram);
+            gmem__link_before(before, &ram->link);
+        }
+        pthread_mutex_unlock(&vm->mutex);
+        if (!err && !entered)
+            err = gmem__ram_log_prepare(ram, GMEM_LOG_MIGRATION);
+    }
     return err;
 }
 
@@ -211,6 +234,7 @@ static int create_checked(gmem_vm *vm, const struct gmem_ram_options *options, g
         return refuse_create(vm, -ENOMEM, options->id);
     ram->vm = vm;
     ram->refs = 1;
+    ram->full_fence = vm->full_fence;
     ram->id = strdup(options->id);
     err = ram->id ? gmem__backing_map(ram, options) : refuse_create(vm, -ENOMEM, options->id);
     if (err) {
@@ -275,6 +299,22 @@ void gmem__ram_free(gmem_ram *ram)
 {
     gmem__link_remove(&ram->link);
     ram_free(ram);
+}
+
+gmem_ram *gmem__ram_from(gmem_vm *vm, uint64_t offset)
+{
+    struct gmem__link *link;
+    gmem_ram *found = NULL;
+
+    pthread_mutex_lock(&vm->mutex);
+    for (link = vm->rams.next; link != &vm->rams && !found; link = link->next) {
+        gmem_ram *ram = GMEM__OF(link, gmem_ram, link);
+
+        if (ram->offset >= offset && ref_live(ram))
+            found = ram;
+    }
+    pthread_mutex_unlock(&vm->mutex);
+    return found;
 }
 
 gmem_vm *gmem_ram_vm(const gmem_ram *ram)

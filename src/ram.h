@@ -20,8 +20,16 @@ struct gmem_ram {
     enum gmem_ram_backing backing;
     int fd; /* -1: none */
     char *id;
-    uint64_t *dirty[GMEM_LOG_CLIENTS]; /* dirty.c's; atomic; NULL: the client never logged it */
+    bool full_fence; /* immutable: fence.h */
+
+    /* dirty.c's. */
+    unsigned always;                   /* atomic: clients that log all of it whatever regions wish, a bit each */
+    uint64_t *dirty[GMEM_LOG_CLIENTS]; /* atomic; NULL: the client never logged it */
+    uint64_t *prepared;                /* a bitmap that nobody has found yet */
 };
+
+/* The first block of vm at or behind offset, with a reference of the caller's, or NULL. */
+gmem_ram *gmem__ram_from(gmem_vm *vm, uint64_t offset);
 
 /* Unmap and free a block whatever refers to it: gmem_vm_destroy() only, after the regions are gone. */
 void gmem__ram_free(gmem_ram *ram);

@@ -93,6 +93,14 @@ static inline void gmem__rcu_defer(struct gmem__rcu_head *head, gmem__rcu_functi
     urcu_bp_call_rcu(&head->head, gmem__rcu_called);
 }
 
+/* Wait until all read sections of today have ended. Not in a read section. */
+#ifndef GMEM__TSAN
+#define gmem__rcu_synchronize() urcu_bp_synchronize_rcu()
+#else
+/* liburcu's own would not be seen. */
+#define gmem__rcu_synchronize() gmem__rcu_barrier()
+#endif
+
 /* Wait until all that was deferred has been called. Not in a read section. */
 #ifndef GMEM__TSAN
 

@@ -265,6 +265,15 @@ int gmem_region_set_romd(gmem_region *region, bool direct)
     return gmem__edit_end(region->vm, err);
 }
 
+static int make_bitmap(gmem_ram *ram, unsigned client)
+{
+    int err = gmem__ram_log(ram, client);
+
+    if (err == -ENOMEM)
+        return gmem__refuse(ram->vm, err, "no memory for a dirty bitmap of \"%s\"", gmem_ram_id(ram));
+    return err ? gmem__refuse(ram->vm, err, "the kernel refuses membarrier(2)") : 0;
+}
+
 int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted)
 {
     int err;
@@ -279,9 +288,9 @@ int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted)
         return err;
     if (!region->ram)
         err = refuse_kind(region, "dirty logging");
-    else if (wanted && gmem__ram_log(region->ram, client))
-        err = gmem__refuse(region->vm, -ENOMEM, "no memory for a dirty bitmap of \"%s\"", gmem_ram_id(region->ram));
     else
+        err = wanted ? make_bitmap(region->ram, client) : 0;
+    if (!err)
         err = set_attr(region, 1u << (GMEM_RANGE_LOG_SHIFT + client), wanted);
     return gmem__edit_end(region->vm, err);
 }

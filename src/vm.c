@@ -11,6 +11,7 @@
  * up.
  */
 #include "vm.h"
+#include "fence.h"
 #include "ram.h"
 #include "space.h"
 #include "transaction.h"
@@ -217,6 +218,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
     }
     vm->none->spaces = 1; /* the vm's own: it is never retired */
     vm->shape = 1;
+    vm->full_fence = gmem__fence_init();
     *ret_vm = vm;
     return 0;
 }
@@ -224,6 +226,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
 void gmem_vm_destroy(gmem_vm *vm)
 {
     struct gmem__link *link;
+    unsigned client;
 
     if (!vm)
         return;
@@ -241,6 +244,8 @@ void gmem_vm_destroy(gmem_vm *vm)
     gmem__region_free_all(vm);
     while (!gmem__link_empty(&vm->rams))
         gmem__ram_free(GMEM__OF(vm->rams.next, gmem_ram, link));
+    for (client = 0; client < GMEM_LOG_CLIENTS; client++)
+        free(vm->log_names[client]);
     free(vm->savepoints);
     free(vm->undos);
     pthread_cond_destroy(&vm->turn_free);

@@ -52,11 +52,12 @@ struct gmem_vm {
     enum gmem_endian endian; /* LITTLE or BIG, never NATIVE; immutable */
     gmem_log_fn *log;        /* immutable */
     void *log_opaque;
+    bool full_fence;      /* immutable, but for tests before there is a block: fence.h */
     uint64_t backlog_max; /* immutable: bytes; see backlog.c */
     uint64_t backlog;     /* atomic: bytes of what commits replaced that wait to be freed */
 
     /*
-     * The mutex is held for moments only, never in a callback. It guards the turn, the reason and
+     * The mutex is held for moments only, never in a callback. It guards the turn, the reason, the names of clients,
      * the RAM blocks and what devices implement.
      */
     pthread_mutex_t mutex;
@@ -65,8 +66,11 @@ struct gmem_vm {
     unsigned depth;       /* of nested transactions; written by the owner with the mutex held */
     int reason_err;
     char reason[GMEM__REASON_MAX];
-    struct gmem__link rams;     /* struct gmem_ram.link, by rising offset */
-    struct gmem__link mmio_ops; /* struct gmem__mmio_ops.link, the latest used first */
+    struct gmem__link rams;            /* struct gmem_ram.link, by rising offset */
+    bool global_log;                   /* everything is logged; written with the turn as well */
+    bool log_blocks;                   /* new blocks have a bitmap for that: it is on, or about to be */
+    char *log_names[GMEM_LOG_CLIENTS]; /* of those from GMEM_LOG_USER on that somebody has */
+    struct gmem__link mmio_ops;        /* struct gmem__mmio_ops.link, the latest used first */
 
     /* Below: only with the writer turn. */
     bool notifying;         /* a listener callback runs: edits are refused */
@@ -89,7 +93,6 @@ struct gmem_vm {
     uint64_t shape;           /* changes whenever a way up that was none may have become one; see changed.c */
     bool fresh_spaces;        /* some space was not rendered yet */
     bool roots_moved;         /* scratch of a commit: some space will have another shown */
-    bool global_log;
 
     gmem_region *dead; /* lock-free stack of regions nobody can reach, freed by whoever has the turn next */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-dirty.c - dirty bitmaps: which pages a write marks, for whom, and that none is lost.
+ * test-dirty.c - dirty bitmaps: which pages a write marks, and for whom.
  *
  * Linked with the allocator wrapped (wrap.h).
  */
@@ -8,7 +8,6 @@
 #include "access_world.h"
 #include "wrap.h"
 #include <errno.h>
-#include <pthread.h>
 
 #define NONE GMEM_ATTRS_NONE
 #define PAGE GMEM_DIRTY_PAGE_SIZE
@@ -358,83 +357,6 @@ static void an_abort_stops_the_wish(void **state)
     logged_close(&logged);
 }
 
-/* --- no write is lost ---------------------------------------------------------------------------------------------- */
-
-/*
- * Short rounds, since only the last write of a page in a round can be lost for good: the writer finds the bit of the write
- * before, while the syncer clears it and copies.
- */
-#define ROUNDS 20000u
-#define WRITES 8u
-#define WORDS 2u /* one in each of so many pages, in one word of the bitmap */
-
-struct race {
-    struct logged logged;
-    unsigned begun, ended; /* atomic: rounds */
-};
-
-static void await(const unsigned *count, unsigned wanted)
-{
-    while (__atomic_load_n(count, __ATOMIC_ACQUIRE) < wanted)
-        sched_yield();
-}
-
-static void *write_words(void *opaque)
-{
-    struct race *race = opaque;
-    unsigned round, i;
-
-    for (round = 1; round <= ROUNDS; round++) {
-        await(&race->begun, round);
-        for (i = 0; i < WRITES; i++)
-            (void)gmem_st64_native(race->logged.world.space, 0x100000 + i % WORDS * PAGE, NONE, round * WRITES + i);
-        __atomic_store_n(&race->ended, round, __ATOMIC_RELEASE);
-    }
-    return NULL;
-}
-
-/* Copy each dirty page's word to copies. */
-static void sync_words(struct race *race, uint64_t *copies)
-{
-    unsigned i;
-    bool dirty;
-
-    for (i = 0; i < WORDS; i++) {
-        OK(gmem_ram_dirty_test_and_clear(race->logged.ram, GMEM_LOG_MIGRATION, i * PAGE, PAGE, &dirty));
-        if (dirty)
-            assert_int_equal(gmem_ld64_native(race->logged.world.space, 0x100000 + i * PAGE, NONE, &copies[i]),
-                             GMEM_OK);
-    }
-}
-
-static void a_syncer_loses_no_write(void **state)
-{
-    uint64_t copies[WORDS] = {0}, word;
-    struct race race = {0};
-    unsigned round, i;
-    pthread_t writer;
-    bool ended;
-
-    (void)state;
-    logged_open(&race.logged, GMEM_KIND_RAM, true);
-    assert_int_equal(pthread_create(&writer, NULL, write_words, &race), 0);
-    for (round = 1; round <= ROUNDS; round++) {
-        __atomic_store_n(&race.begun, round, __ATOMIC_RELEASE);
-        do {
-            ended = __atomic_load_n(&race.ended, __ATOMIC_ACQUIRE) == round;
-            sync_words(&race, copies);
-        } while (!ended);
-        for (i = 0; i < WORDS; i++) {
-            memcpy(&word, race.logged.host + i * PAGE, sizeof(word));
-            assert_int_equal(word, round * WRITES + WRITES - WORDS + i);
-            assert_int_equal(copies[i], word);
-        }
-    }
-    assert_int_equal(pthread_join(writer, NULL), 0);
-    check_clean(race.logged.ram, GMEM_LOG_MIGRATION);
-    logged_close(&race.logged);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,7 +371,6 @@ int main(void)
         cmocka_unit_test(bad_arguments),
         cmocka_unit_test(no_memory_for_a_bitmap),
         cmocka_unit_test(an_abort_stops_the_wish),
-        cmocka_unit_test(a_syncer_loses_no_write),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ struct gmem_cache {
     uint64_t generation; /* that the window was made in */
     uint64_t first;      /* offset at which it begins */
     uint64_t reads[4];   /* at how many offsets from there 1, 2, 4 and 8 bytes can be read at host */
-    uint64_t writes[4];  /* and written */
+    uint64_t writes[4];  /* and written, unlogged */
     unsigned char *host; /* behind first */
     bool swap;           /* the guest's byte order is not the host's */
 
@@ -44,6 +44,7 @@ struct gmem_cache {
     uint64_t last; /* its highest offset */
     struct gmem_attrs attrs;
     gmem_region *region; /* of the window */
+    unsigned clients;    /* that log it, a bit each */
     void *shown;         /* where now is */
 };
 
@@ -71,6 +72,12 @@ GMEM_API gmem_result gmem_cache_load(struct gmem_cache *cache, uint64_t offset, 
                                      uint64_t *ret_value);
 GMEM_API gmem_result gmem_cache_store(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
                                       uint64_t value);
+
+/*
+ * What the functions below do when a commit passed while they stored size bytes at offset: mark them dirty for all
+ * clients (gmem/dirty.h), since one may log them by now. Not to be called by anybody else.
+ */
+GMEM_API void gmem_cache_stored(struct gmem_cache *cache, uint64_t offset, uint64_t size);
 
 /*
  * gmem_cache_ld8, and ld16, ld32 and ld64 with _le, _be or _native (the guest's order):
@@ -145,6 +152,10 @@ static inline unsigned char *gmem__cached(const struct gmem_cache *cache, uint64
         if (__builtin_expect(host == NULL, 0))                                                                         \
             return gmem_cache_store(cache, offset, (bits) / 8, order, value);                                          \
         __atomic_store_n((gmem__cached##bits *)(void *)host, word, __ATOMIC_RELAXED);                                  \
+        /* For the compiler: gmem_vm_settle() makes it a fence of the processor (src/cache.c). */                      \
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);                                                                       \
+        if (__builtin_expect(__atomic_load_n(cache->now, __ATOMIC_RELAXED) != cache->generation, 0))                   \
+            gmem_cache_stored(cache, offset, (bits) / 8);                                                              \
         return GMEM_OK;                                                                                                \
     }
 

@@ -68,7 +68,7 @@ struct gmem_listener {
     gmem_listener_log_fn *log_start;
     gmem_listener_log_fn *log_stop;
     gmem_listener_section_fn *log_sync;  /* bring this section's dirty log up to date */
-    gmem_listener_section_fn *log_clear; /* forget the dirty log of this section */
+    gmem_listener_section_fn *log_clear; /* forget of this section's dirty log what log_sync passed on, and no more */
     gmem_listener_fn *log_global_start;
     gmem_listener_fn *log_global_stop;
     gmem_listener_eventfd_fn *eventfd_add;
@@ -104,13 +104,16 @@ GMEM_API int gmem_listener_register(gmem_vm *vm, gmem_space *space, struct gmem_
 GMEM_API void gmem_listener_unregister(gmem_vm *vm, struct gmem_listener *listener);
 
 /*
- * Switch dirty logging of everything on or off; listeners hear log_global_start or log_global_stop
- * when that changes something, without begin and commit. A refusal is undone and returned. Not an
+ * Switch dirty logging of everything on or off. While it is on, GMEM_LOG_MIGRATION has every RAM block logged
+ * (gmem/dirty.h), those that are made later too, without a wish of any region: nothing is rendered, and no
+ * section shows it. Listeners hear log_global_start or log_global_stop when that changes something, without
+ * begin and commit. A refusal is undone and returned; out of memory (a bitmap of each block), it stays off. Not an
  * edit: inside a transaction it takes effect at once, and an abort does not undo it.
  *
  * -EINVAL  vm is NULL
  * -EBUSY   called from a listener callback
  * -ENOMEM  out of memory
+ * -EIO     the kernel refuses membarrier(2); see gmem/dirty.h
  */
 GMEM_API int gmem_vm_set_global_log(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
 

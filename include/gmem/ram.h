@@ -5,12 +5,13 @@
  * A block has a stable id string, unique in its vm, and a place in the vm's RAM offset space, which
  * numbers every byte of guest RAM once (migration streams are indexed by it). It
  * is counted: the creator has one reference, each region made of it another; the memory is
- * unmapped, and its id and offsets can be used again, when the last is gone.
+ * unmapped, and its id and offsets can be used again, when the last is gone. Which of its pages were written
+ * is what gmem/dirty.h is about.
  */
 #ifndef GMEM_RAM_H
 #define GMEM_RAM_H
 
-#include <gmem/base.h>
+#include <gmem/dirty.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -110,33 +111,6 @@ GMEM_API int gmem_ram_find(gmem_vm *vm, const char *id, gmem_ram **ret_ram) GMEM
  */
 GMEM_API int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ram,
                                 uint64_t *ret_offset) GMEM_MUST_CHECK;
-
-/*
- * Dirty logging. A client (0 to GMEM_LOG_CLIENTS - 1, gmem/region.h) that a region of the block ever wished to log for
- * (gmem_region_set_log()) has a bitmap of the block until the block ends, a bit for each GMEM_DIRTY_PAGE_SIZE bytes.
- * Nothing is dirty at first. Pages become dirty:
- *
- *   by gmem_space_write(), fill, write_rom and st*, when the range that they write through wishes to log for the client
- *   by gmem_unmap(), gmem_segments_release() and gmem_segment_write(), for all clients that have a bitmap
- *   by gmem_ram_dirty_mark(), for these too: for whoever writes through gmem_ram_host() or gmem_section_host()
- *
- * and not by what a virtual processor writes in KVM's slots, which KVM logs. A page is dirty after it was written. Who
- * finds it dirty with test_and_clear and copies it then has every write that the bit stood for, and later ones make it dirty
- * again. An access that began before the commit that begins to log may write unmarked.
- *
- * offset and size are bytes of the block, rounded outwards to pages: test and test_and_clear say whether any page of the
- * interval is dirty, and test_and_clear makes all of them clean. A client without a bitmap finds nothing dirty. Any thread,
- * without a lock.
- *
- * -EINVAL  a NULL argument, no such client, or size is 0
- * -ERANGE  the interval is not inside the block (of which size counts, not what is mapped)
- */
-#define GMEM_DIRTY_PAGE_SIZE 4096u
-GMEM_API int gmem_ram_dirty_mark(gmem_ram *ram, uint64_t offset, uint64_t size) GMEM_MUST_CHECK;
-GMEM_API int gmem_ram_dirty_test(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size,
-                                 bool *ret_dirty) GMEM_MUST_CHECK;
-GMEM_API int gmem_ram_dirty_test_and_clear(gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size,
-                                           bool *ret_dirty) GMEM_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -33,7 +33,7 @@
 #ifndef GMEM_REGION_H
 #define GMEM_REGION_H
 
-#include <gmem/base.h>
+#include <gmem/dirty.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -216,12 +216,9 @@ GMEM_API int gmem_region_set_romd(gmem_region *region, bool direct) GMEM_MUST_CH
 /*
  * Dirty logging wanted of a ram, rom or romd region by one client (0 to GMEM_LOG_CLIENTS - 1). Listeners hear
  * log_start when the set of clients grows and log_stop when it shrinks. What the library writes is then marked in
- * the client's bitmap of the block (gmem/ram.h); making that is what -ENOMEM can be about here.
+ * the client's bitmap of the block (gmem/dirty.h); making that is what -ENOMEM can be about here, and -EIO, for which see
+ * there.
  */
-#define GMEM_LOG_CLIENTS 8u
-#define GMEM_LOG_DISPLAY 0u
-#define GMEM_LOG_MIGRATION 1u
-#define GMEM_LOG_CODE 2u
 GMEM_API int gmem_region_set_log(gmem_region *region, unsigned client, bool wanted) GMEM_MUST_CHECK;
 
 /*

@@ -119,9 +119,9 @@ int gmem_ram_dirty_mark(gmem_ram *ram, uint64_t offset, uint64_t size)
     return err;
 }
 
-static int check_question(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size, const bool *ret_dirty)
+static int check_question(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size, const void *ret)
 {
-    if (client >= GMEM_LOG_CLIENTS || !ret_dirty)
+    if (client >= GMEM_LOG_CLIENTS || !ret)
         return -EINVAL;
     return check_interval(ram, offset, size);
 }
@@ -170,5 +170,36 @@ int gmem_ram_dirty_test_and_clear(gmem_ram *ram, unsigned client, uint64_t offse
     if (dirty)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     *ret_dirty = dirty;
+    return 0;
+}
+
+uint32_t gmem_ram_dirty_clients(const gmem_ram *ram)
+{
+    uint32_t clients = 0;
+    unsigned client;
+
+    for (client = 0; client < GMEM_LOG_CLIENTS; client++) {
+        if (bitmap_of(ram, client))
+            clients |= UINT32_C(1) << client;
+    }
+    return clients;
+}
+
+int gmem_ram_dirty_count(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size, uint64_t *ret_pages)
+{
+    struct pages pages;
+    const uint64_t *bitmap;
+    uint64_t word, count = 0;
+    int err;
+
+    err = check_question(ram, client, offset, size, ret_pages);
+    if (err)
+        return err;
+    pages = pages_of(offset, size);
+    bitmap = bitmap_of(ram, client);
+    for (word = pages.first / PAGES_PER_WORD; bitmap && word <= pages.last / PAGES_PER_WORD; word++)
+        count +=
+            (unsigned)__builtin_popcountll(__atomic_load_n(&bitmap[word], __ATOMIC_RELAXED) & mask_of(&pages, word));
+    *ret_pages = count;
     return 0;
 }

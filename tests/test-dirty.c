@@ -435,6 +435,39 @@ static void a_syncer_loses_no_write(void **state)
     logged_close(&race.logged);
 }
 
+static void counted(void **state)
+{
+    struct logged logged;
+    uint64_t pages = 77;
+
+    (void)state;
+    logged_open(&logged, GMEM_KIND_RAM, false);
+    assert_int_equal(gmem_ram_dirty_clients(logged.ram), 0);
+    OK(gmem_ram_dirty_count(logged.ram, GMEM_LOG_MIGRATION, 0, PAGES * PAGE - 100, &pages));
+    assert_int_equal(pages, 0);
+    OK(gmem_region_set_log(logged.region, GMEM_LOG_MIGRATION, true));
+    OK(gmem_region_set_log(logged.region, GMEM_LOG_DISPLAY, true));
+    OK(gmem_region_set_log(logged.region, GMEM_LOG_DISPLAY, false));
+    assert_int_equal(gmem_ram_dirty_clients(logged.ram), 1u << GMEM_LOG_MIGRATION | 1u << GMEM_LOG_DISPLAY);
+    OK(gmem_ram_dirty_mark(logged.ram, 60 * PAGE, 10 * PAGE));
+    OK(gmem_ram_dirty_mark(logged.ram, (PAGES - 1) * PAGE, 1));
+    OK(gmem_ram_dirty_count(logged.ram, GMEM_LOG_MIGRATION, 0, PAGES * PAGE - 100, &pages));
+    assert_int_equal(pages, 11);
+    /* Of an interval, rounded outwards; and it makes nothing clean. */
+    OK(gmem_ram_dirty_count(logged.ram, GMEM_LOG_MIGRATION, 61 * PAGE - 1, 2, &pages));
+    assert_int_equal(pages, 2);
+    OK(gmem_ram_dirty_count(logged.ram, GMEM_LOG_CODE, 0, 100 * PAGE, &pages));
+    assert_int_equal(pages, 0);
+    pages = 77;
+    assert_int_equal(gmem_ram_dirty_count(logged.ram, GMEM_LOG_CLIENTS, 0, 1, &pages), -EINVAL);
+    assert_int_equal(gmem_ram_dirty_count(logged.ram, 0, 0, 0, &pages), -EINVAL);
+    assert_int_equal(gmem_ram_dirty_count(NULL, 0, 0, 1, &pages), -EINVAL);
+    assert_int_equal(gmem_ram_dirty_count(logged.ram, 0, 0, 1, NULL), -EINVAL);
+    assert_int_equal(gmem_ram_dirty_count(logged.ram, 0, 0, PAGES * PAGE, &pages), -ERANGE);
+    assert_int_equal(pages, 77);
+    logged_close(&logged);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +480,7 @@ int main(void)
         cmocka_unit_test(a_region_wishes_not_a_block),
         cmocka_unit_test(intervals_are_rounded_outwards),
         cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(counted),
         cmocka_unit_test(no_memory_for_a_bitmap),
         cmocka_unit_test(an_abort_stops_the_wish),
         cmocka_unit_test(a_syncer_loses_no_write),

@@ -49,13 +49,15 @@ static int check_hugetlbfs(const char *path, struct pc_error *error)
     return 0;
 }
 
-static int explain(gmem_vm *vm, int err, uint64_t size, struct pc_error *error)
+static int explain(const struct pc_backing *backing, gmem_vm *vm, int err, uint64_t size, struct pc_error *error)
 {
+    bool huge = backing->hugetlbfs || (backing->flags & GMEM_RAM_HUGETLB);
     char reason[sizeof(error->text) - 64];
 
     if (err == -ENOMEM)
-        return pc_fail(error, err, "the host has no %llu MiB of memory for the guest: %s",
-                       (unsigned long long)(size >> 20), gmem_strerror(err));
+        return pc_fail(error, err, "the host has no %llu MiB of memory for the guest%s: %s",
+                       (unsigned long long)(size >> 20), huge ? " in huge pages (/proc/sys/vm/nr_hugepages)" : "",
+                       gmem_strerror(err));
     (void)gmem_vm_reason(vm, reason, sizeof(reason));
     return pc_fail(error, err, "the guest's memory can't be had: %s", reason);
 }
@@ -84,5 +86,5 @@ int pc_backing_create(const struct pc_backing *backing, gmem_vm *vm, const char 
     if (err)
         return err;
     err = gmem_ram_create(vm, &options, ret_ram);
-    return err ? explain(vm, err, size, error) : 0;
+    return err ? explain(backing, vm, err, size, error) : 0;
 }

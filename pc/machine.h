@@ -101,7 +101,10 @@ struct gmem_hotplug *machine_dimms(struct machine *machine);
 #define PC_DIMM_ID_MAX 63u
 int machine_plug(struct machine *machine, uint64_t size, const char *id, uint64_t *ret_addr,
                  struct pc_error *error) GMEM_MUST_CHECK;
-/* Take it out. The guest is not asked. Not from a hook. */
+/*
+ * Take it out. The guest is not asked. When this returns the memory was given back, unless somebody still uses it after a
+ * second, which is logged. Not from a hook.
+ */
 int machine_unplug(struct machine *machine, const char *id, struct pc_error *error) GMEM_MUST_CHECK;
 
 /* Parts of it, borrowed. */

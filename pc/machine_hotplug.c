@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "fw_tables.h"
 
@@ -17,6 +18,7 @@
 #define FOUR_G UINT64_C(0x100000000)
 #define PC_SPLIT UINT64_C(0xe0000000)
 #define LOW_MAX UINT64_C(0xc0000000)
+#define UNPLUG_WAIT_MS 1000u
 
 static uint64_t device_memory_base(uint64_t memory)
 {
@@ -136,6 +138,21 @@ int machine_plug(struct machine *machine, uint64_t size, const char *id, uint64_
     return err;
 }
 
+/* Who reads through the map of before ends first; that is soon, or when the accesses that processors are making now end. */
+static bool wait_until_gone(struct machine *machine, const char *id)
+{
+    const struct timespec nap = {.tv_nsec = 1000000};
+    gmem_ram *ram;
+
+    for (unsigned i = 0; i < UNPLUG_WAIT_MS; i++) {
+        if (gmem_ram_find(machine->vm, id, &ram))
+            return true;
+        gmem_ram_unref(ram);
+        nanosleep(&nap, NULL);
+    }
+    return false;
+}
+
 int machine_unplug(struct machine *machine, const char *id, struct pc_error *error)
 {
     int err;
@@ -147,7 +164,11 @@ int machine_unplug(struct machine *machine, const char *id, struct pc_error *err
     machine_unlock(machine);
     if (err == -ENOENT)
         return pc_fail(error, err, "'%s': no such block is plugged in", id);
-    return err ? fail_with_reason(machine, err, id, error) : 0;
+    if (err)
+        return fail_with_reason(machine, err, id, error);
+    if (!wait_until_gone(machine, id))
+        pc_log(&machine->hooks, "%s is unplugged; its memory is still in use, and its id taken, for a while", id);
+    return 0;
 }
 
 struct gmem_hotplug *machine_dimms(struct machine *machine)

@@ -36,7 +36,7 @@ struct options {
     bool help, version;
 };
 
-/* Borrows from argv. -EINVAL with the reason in error. */
+/* Borrows from argv. -EINVAL or -ENAMETOOLONG with the reason in error. */
 int options_parse(int argc, char **argv, struct options *options, struct pc_error *error)
     __attribute__((warn_unused_result));
 

@@ -163,8 +163,9 @@ static int parse_kind(const char *text, const char **at, struct options *options
         *at += 5;
         options->backing = GMEM_RAM_FILE;
         err = parse_path(at, options->backing_path);
-        return err ? bad(error, "memory-backend", text, err == -EINVAL ? "file: needs a path" : "the path is too long")
-                   : 0;
+        if (err == -ENAMETOOLONG)
+            return pc_fail(error, err, "--memory-backend: the path is too long");
+        return err ? bad(error, "memory-backend", text, "file: needs a path") : 0;
     }
     if (next_item(at, item) && strcmp(item, "anon") == 0)
         options->backing = GMEM_RAM_ANON;

@@ -50,11 +50,11 @@ void options_help(FILE *file)
         "\n"
         "It also ends when the guest switches the machine off or resets it, and on Ctrl-C or SIGTERM.\n"
         "\n"
-        "Exit status: 0 if it ended as asked: TEXT was seen or, without --until, the guest or a signal ended it; 1 if "
-        "the\n"
-        "guest failed or ended before TEXT was seen, or on a timeout; 2 if it could not begin: bad options or files, "
-        "no\n"
-        "/dev/kvm, no memory.\n",
+        "Exit status: 0 if it ended as asked: TEXT was seen, the monitor was told to quit or, without --until, the "
+        "guest\n"
+        "or a signal ended it; 1 if the guest failed or ended before TEXT was seen, or on a timeout; 2 if it could "
+        "not\n"
+        "begin: bad options or files, no /dev/kvm, no memory.\n",
         file);
 }
 

@@ -82,7 +82,7 @@ int pc_backing_create(const struct pc_backing *backing, gmem_vm *vm, const char 
             return pc_fail(error, -ENAMETOOLONG, "%s.%s: the name is too long", backing->path, id);
         options.path = path;
     }
-    err = backing->hugetlbfs ? check_hugetlbfs(options.path, error) : 0;
+    err = backing->hugetlbfs && options.path ? check_hugetlbfs(options.path, error) : 0;
     if (err)
         return err;
     err = gmem_ram_create(vm, &options, ret_ram);

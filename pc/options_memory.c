@@ -105,7 +105,7 @@ int parse_memory(const char *text, struct options *options, struct pc_error *err
 {
     const char *at = text;
     char item[ITEM_MAX];
-    uint64_t memory, max = 0;
+    uint64_t memory = 0, max = 0;
     unsigned slots = 0;
     int err;
 

@@ -897,7 +897,7 @@ static void cancelled_machine(void **state)
 
 static void progress_line(void **state)
 {
-    struct progress progress = {NULL};
+    struct progress progress = {.file = NULL};
     char *text = NULL;
     size_t len = 0;
 

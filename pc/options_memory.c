@@ -167,7 +167,9 @@ static int parse_kind(const char *text, const char **at, struct options *options
             return pc_fail(error, err, "--memory-backend: the path is too long");
         return err ? bad(error, "memory-backend", text, "file: needs a path") : 0;
     }
-    if (next_item(at, item) && strcmp(item, "anon") == 0)
+    if (!next_item(at, item))
+        item[0] = '\0';
+    if (strcmp(item, "anon") == 0)
         options->backing = GMEM_RAM_ANON;
     else if (strcmp(item, "memfd") == 0)
         options->backing = GMEM_RAM_MEMFD;

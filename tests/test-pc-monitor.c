@@ -810,7 +810,7 @@ static void backend_option(void **state)
     };
     static const char *const bad[] = {"",     "foo",   "anon,",       "anon,foo", "anon:x",
                                       "file", "file:", "file:,share", "file:a,b", "memfd;"};
-    static char path[6000] = "file:";
+    static char path[6000] = "file:", item[200];
     struct options options;
     struct pc_error error;
 
@@ -831,6 +831,10 @@ static void backend_option(void **state)
     memset(path + 5, 'a', sizeof(path) - 6);
     assert_int_equal(parse("memory-backend", path, &options, &error), -ENAMETOOLONG);
     assert_non_null(strstr(error.text, "too long"));
+    memset(item, 'a', sizeof(item) - 1);
+    assert_int_equal(parse("memory-backend", item, &options, &error), -EINVAL);
+    memcpy(item, "anon,", 5);
+    assert_int_equal(parse("memory-backend", item, &options, &error), -EINVAL);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (parse("memory-backend", bad[i], &options, &error) != -EINVAL)
             fail_msg("'%s' was taken", bad[i]);

@@ -84,6 +84,20 @@ static void note(struct reader *reader, uint64_t addr, gmem_region *region)
         reader->notes[reader->note_count++] = (struct note){addr, addr, region};
 }
 
+/* Of another kind host memory may be a device's, where reading is not for nothing. */
+static bool is_memory(const struct gmem_section *section)
+{
+    switch (gmem_region_kind(section->region)) {
+    case GMEM_KIND_RAM:
+    case GMEM_KIND_ROM:
+        return true;
+    case GMEM_KIND_ROMD:
+        return section->attrs & GMEM_RANGE_ROMD;
+    default:
+        return false;
+    }
+}
+
 /* Host memory behind addr, contiguous for *ret_room bytes, or NULL. */
 static const uint8_t *memory_at(struct reader *reader, uint64_t addr, uint64_t *ret_room)
 {
@@ -94,7 +108,7 @@ static const uint8_t *memory_at(struct reader *reader, uint64_t addr, uint64_t *
         reader->found = gmem_view_find(reader->view, addr, section) == 0 && section->first <= addr;
     if (!reader->found)
         return NULL;
-    if (gmem_region_kind(section->region) == GMEM_KIND_ROMD && !(section->attrs & GMEM_RANGE_ROMD))
+    if (!is_memory(section))
         return NULL;
     host = gmem_section_host(section);
     *ret_room = section->last - addr + 1; /* 0 is 2^64 */

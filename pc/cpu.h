@@ -10,6 +10,7 @@
 #define PC_CPU_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include <gmem/gmem.h>
 
@@ -30,6 +31,11 @@ struct pc_cpus;
 struct pc_cpus_ops {
     /* Let them run. Called once. */
     int (*start)(struct pc_cpus *cpus, struct pc_error *error);
+    /*
+     * Keep them out of the guest, or let them in again; true and false take turns. Returns when none is in the guest nor
+     * serves an access. May be called before start. Not from a processor's thread, nor with the device lock held.
+     */
+    void (*hold)(struct pc_cpus *cpus, bool hold);
     /* Wait until all have left the guest and their threads have ended. Not from a processor's thread. */
     void (*stop)(struct pc_cpus *cpus);
     /*

@@ -42,6 +42,7 @@ struct vcpu {
     pthread_t thread;
     bool started;
     bool in_guest;
+    bool parked; /* waits in enter(), or has ended */
 };
 
 struct cpu_kvm {
@@ -66,8 +67,12 @@ static bool enter(struct vcpu *vcpu)
     bool go;
 
     pthread_mutex_lock(&cpus->gate);
-    while (cpus->pausing && !cpus->stopping)
+    while (cpus->pausing && !cpus->stopping) {
+        vcpu->parked = true;
+        pthread_cond_broadcast(&cpus->changed);
         pthread_cond_wait(&cpus->changed, &cpus->gate);
+    }
+    vcpu->parked = false;
     go = !cpus->stopping;
     vcpu->in_guest = go;
     pthread_mutex_unlock(&cpus->gate);
@@ -209,6 +214,7 @@ static void drain_kick(void)
 static void *run(void *opaque)
 {
     struct vcpu *vcpu = opaque;
+    struct cpu_kvm *cpus = vcpu->cpus;
 
     while (enter(vcpu)) {
         int result = ioctl(vcpu->fd, KVM_RUN, 0);
@@ -225,6 +231,10 @@ static void *run(void *opaque)
             break;
         }
     }
+    pthread_mutex_lock(&cpus->gate);
+    vcpu->parked = true;
+    pthread_cond_broadcast(&cpus->changed);
+    pthread_mutex_unlock(&cpus->gate);
     return NULL;
 }
 
@@ -254,6 +264,24 @@ static int start(struct pc_cpus *base, struct pc_error *error)
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return err ? pc_fail(error, -err, "no thread for a processor: %s", strerror(err)) : 0;
+}
+
+static void hold(struct pc_cpus *base, bool hold)
+{
+    struct cpu_kvm *cpus = (struct cpu_kvm *)base;
+
+    pthread_mutex_lock(&cpus->gate);
+    cpus->pausing += hold ? 1u : -1u;
+    if (hold) {
+        drive_out(cpus);
+        for (unsigned i = 0; i < cpus->count; i++) {
+            while (cpus->vcpus[i].started && !cpus->vcpus[i].parked)
+                pthread_cond_wait(&cpus->changed, &cpus->gate);
+        }
+    } else {
+        pthread_cond_broadcast(&cpus->changed);
+    }
+    pthread_mutex_unlock(&cpus->gate);
 }
 
 static void stop(struct pc_cpus *base)
@@ -342,7 +370,8 @@ static int check_count(struct kvm_vm *kvm, unsigned count, struct pc_error *erro
 int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
                    struct pc_error *error)
 {
-    static const struct pc_cpus_ops ops = {.start = start, .stop = stop, .executing = executing, .destroy = destroy};
+    static const struct pc_cpus_ops ops = {
+        .start = start, .hold = hold, .stop = stop, .executing = executing, .destroy = destroy};
     struct cpu_kvm *cpus;
     int err = check_count(kvm, config->count, error);
 

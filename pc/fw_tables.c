@@ -7,6 +7,7 @@
  *   etc/table-loader    empty: no tables come from here, it makes its own. That the file is there moves the power
  *                       management ports from 0xb000 to 0x600
  *   etc/boot-fail-wait  milliseconds until it tries to boot again, all ones for never
+ *   etc/reserved-memory-end   where 64-bit BARs may begin; only where memory can be plugged in
  *   NB_CPUS, MAX_CPUS   processors to wait for, and to describe in its tables
  *   IRQ0_OVERRIDE       1: the timer is on pin 2 of the I/O APIC, which its tables then say
  *   NUMA, BOOT_MENU, NOGRAPHIC, ACPI_TABLES, SMBIOS_ENTRIES   none, so no nodes, menu, serial console, extra tables
@@ -100,4 +101,12 @@ int fw_tables_add(struct fw_cfg *fw, uint64_t ram_below_4g, uint64_t ram_above_4
     if (err == 0)
         err = fw_cfg_add_file(fw, "etc/boot-fail-wait", boot_fail_wait, sizeof(boot_fail_wait));
     return err;
+}
+
+int fw_tables_add_reserved_end(struct fw_cfg *fw, uint64_t end)
+{
+    uint8_t data[8];
+
+    put_le(data, end, sizeof(data));
+    return fw_cfg_add_file(fw, "etc/reserved-memory-end", data, sizeof(data));
 }

@@ -14,4 +14,10 @@
  */
 int fw_tables_add(struct fw_cfg *fw, uint64_t ram_below_4g, uint64_t ram_above_4g, unsigned cpus) GMEM_MUST_CHECK;
 
+/*
+ * etc/reserved-memory-end, 8 bytes: SeaBIOS puts 64-bit BARs that do not fit below 4 GiB from there on, above what memory may
+ * be plugged into.
+ */
+int fw_tables_add_reserved_end(struct fw_cfg *fw, uint64_t end) GMEM_MUST_CHECK;
+
 #endif

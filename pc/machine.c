@@ -22,6 +22,12 @@ static int check(const struct pc_config *config, struct pc_error *error)
     if (config->memory % PC_MEMORY_UNIT)
         return pc_fail(error, -EINVAL, "%llu bytes of memory are no whole number of pages of 4 KiB",
                        (unsigned long long)config->memory);
+    if (!config->dimm_slots != !config->memory_max || config->dimm_slots > PC_DIMMS_MAX ||
+        (config->dimm_slots &&
+         (config->memory_max <= config->memory || config->memory_max % PC_DIMM_UNIT ||
+          machine_device_memory_end(config->memory, config->dimm_slots, config->memory_max) > PC_ADDRESS_END)))
+        return pc_fail(error, -EINVAL, "%u slots for up to %llu bytes of memory are not what this machine can have",
+                       config->dimm_slots, (unsigned long long)config->memory_max);
     if (config->cpus < 1 || config->cpus > PC_CPUS_MAX)
         return pc_fail(error, -EINVAL, "%u processors: this machine takes 1 to %u", config->cpus, PC_CPUS_MAX);
     if (!config->firmware || !config->firmware_len || config->firmware_len > PC_FIRMWARE_MAX ||
@@ -113,6 +119,16 @@ static int put_together(struct machine *machine, const struct pc_config *config,
     return err;
 }
 
+static int keep_backing(struct machine *machine, const struct pc_config *config, struct pc_error *error)
+{
+    machine->backing = config->backing;
+    if (!config->backing.path)
+        return 0;
+    machine->backing_path = strdup(config->backing.path);
+    machine->backing.path = machine->backing_path;
+    return machine->backing_path ? 0 : pc_fail(error, -ENOMEM, "out of memory");
+}
+
 int machine_create(const struct pc_config *config, struct machine **ret, struct pc_error *error)
 {
     struct machine *machine;
@@ -124,8 +140,12 @@ int machine_create(const struct pc_config *config, struct machine **ret, struct 
     if (!machine)
         return pc_fail(error, -ENOMEM, "out of memory");
     machine->hooks = config->hooks;
+    machine->memory_size = config->memory;
+    machine->memory_max = config->memory_max;
     pthread_mutex_init(&machine->lock, NULL);
-    err = put_together(machine, config, error);
+    err = keep_backing(machine, config, error);
+    if (!err)
+        err = put_together(machine, config, error);
     if (err) {
         machine_destroy(machine);
         return err;
@@ -145,6 +165,30 @@ void machine_stop(struct machine *machine)
         machine->cpus->ops->stop(machine->cpus);
 }
 
+void machine_hold(struct machine *machine, bool hold)
+{
+    if (machine->held == hold)
+        return;
+    machine->held = hold;
+    if (machine->cpus)
+        machine->cpus->ops->hold(machine->cpus, hold);
+}
+
+bool machine_held(const struct machine *machine)
+{
+    return machine->held;
+}
+
+void machine_lock(struct machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+}
+
+void machine_unlock(struct machine *machine)
+{
+    pthread_mutex_unlock(&machine->lock);
+}
+
 static void end_devices(struct machine *machine)
 {
     fw_cfg_destroy(machine->fw_cfg);
@@ -155,6 +199,7 @@ static void end_devices(struct machine *machine)
     isa_misc_destroy(machine->isa_misc);
     i8237_destroy(machine->dma[1]);
     i8237_destroy(machine->dma[0]);
+    screen_destroy(machine->screen);
     vga_destroy(machine->vga);
     piix4_pm_destroy(machine->pm);
     piix3_ide_destroy(machine->ide);
@@ -171,6 +216,7 @@ void machine_destroy(struct machine *machine)
         machine->cpus->ops->destroy(machine->cpus);
     gmem_kvm_destroy(machine->slots);
     end_devices(machine);
+    gmem_hotplug_destroy(machine->dimms);
     for (unsigned i = 0; i < machine->cpu_count; i++)
         gmem_space_destroy(machine->cpu_memory[i]);
     free(machine->cpu_memory);
@@ -184,6 +230,7 @@ void machine_destroy(struct machine *machine)
     gmem_vm_destroy(machine->vm);
     kvm_vm_destroy(machine->kvm);
     pthread_mutex_destroy(&machine->lock);
+    free(machine->backing_path);
     free(machine);
 }
 
@@ -202,6 +249,16 @@ gmem_space *machine_io(struct machine *machine)
     return machine->ports;
 }
 
+gmem_space *machine_cpu_memory(struct machine *machine)
+{
+    return machine->cpu_memory[0];
+}
+
+unsigned machine_cpu_count(const struct machine *machine)
+{
+    return machine->cpu_count;
+}
+
 gmem_kvm *machine_slots(struct machine *machine)
 {
     return machine->slots;
@@ -215,4 +272,9 @@ struct pci_bus *machine_pci(struct machine *machine)
 struct vga *machine_vga(struct machine *machine)
 {
     return machine->vga;
+}
+
+struct screen *machine_screen(struct machine *machine)
+{
+    return machine->screen;
 }

@@ -11,6 +11,7 @@
 #include <gmem/gmem.h>
 #include <gmem/kvm.h>
 
+#include "backing.h"
 #include "hooks.h"
 #include "pci.h"
 
@@ -20,9 +21,11 @@ enum pc_accel {
 };
 
 struct pc_config {
-    uint64_t memory;    /* bytes of RAM: PC_MEMORY_MIN to PC_MEMORY_MAX, a multiple of PC_MEMORY_UNIT */
-    uint32_t ram_flags; /* GMEM_RAM_*, of the RAM */
-    unsigned cpus;      /* 1 to PC_CPUS_MAX; also without processors, for the firmware to read */
+    uint64_t memory;     /* bytes of RAM: PC_MEMORY_MIN to PC_MEMORY_MAX, a multiple of PC_MEMORY_UNIT */
+    unsigned dimm_slots; /* how many blocks machine_plug() takes, up to PC_DIMMS_MAX */
+    uint64_t memory_max; /* bytes of RAM with these; PC_ADDRESS_END bounds machine_device_memory_end(); 0: no slots */
+    struct pc_backing backing; /* of the RAM, and of what is plugged in; its progress outlives the machine */
+    unsigned cpus;             /* 1 to PC_CPUS_MAX; also without processors, for the firmware to read */
     const void *firmware;
     size_t firmware_len; /* a multiple of PC_FIRMWARE_UNIT, at most PC_FIRMWARE_MAX */
     const void *vga_rom; /* the VGA's option ROM; NULL: the machine has no VGA */
@@ -36,12 +39,16 @@ struct pc_config {
 
 #define PC_MEMORY_UNIT 0x1000u
 #define PC_MEMORY_MIN 0x100000u
-#define PC_MEMORY_MAX 0xfcc0000000u /* 3 GiB, and from 4 GiB to 1012 GiB, where AMD processors reserve */
+#define PC_MEMORY_MAX 0xfcc0000000u  /* 3 GiB, and from 4 GiB to 1012 GiB, where AMD processors reserve */
+#define PC_ADDRESS_END 0xfd00000000u /* 1012 GiB */
+#define PC_DIMMS_MAX 256u
+#define PC_DIMM_UNIT 0x200000u
 #define PC_CPUS_MAX 255u
 #define PC_FIRMWARE_UNIT 0x10000u
 #define PC_FIRMWARE_MAX 0x1000000u
 
 struct machine;
+struct screen;
 struct vga;
 
 /*
@@ -59,12 +66,59 @@ void machine_stop(struct machine *machine);
 /* Stops it and ends everything. Not from a hook. NULL is allowed. */
 void machine_destroy(struct machine *machine);
 
+/*
+ * Hold the processors out of the guest, or let them go on; returns when none is in it, nor makes an access, any more. The
+ * kernel's timers go on. Not from a hook. Before machine_start() it decides how they begin.
+ */
+void machine_hold(struct machine *machine, bool hold);
+bool machine_held(const struct machine *machine);
+
+/*
+ * The device lock, for who looks at devices while processors run. Hooks are called with it held. Not while the thread has a
+ * transaction open.
+ */
+void machine_lock(struct machine *machine);
+void machine_unlock(struct machine *machine);
+
+/*
+ * Memory that is plugged in while the guest runs, in a container ("device-memory") of memory_max - memory bytes and 1 GiB for
+ * each slot, which begins above RAM and 4 GiB at a multiple of 1 GiB: that is the layout that `qemu-system-x86_64 -machine pc
+ * -m 1G,slots=4,maxmem=8G` shows in `info mtree`. The 1 GiB for each slot leaves room to align blocks. What the firmware is
+ * told is where it ends (etc/reserved-memory-end), so that it puts no BAR there. Nothing tells the guest of a block: there are no
+ * ACPI tables for it.
+ *
+ * machine_device_memory_end: where the container ends, rounded up to 1 GiB.
+ */
+uint64_t machine_device_memory_end(uint64_t memory, unsigned slots, uint64_t max);
+
+/* Of a machine with dimm_slots; else NULL. Borrowed. */
+struct gmem_hotplug;
+struct gmem_hotplug *machine_dimms(struct machine *machine);
+
+/*
+ * Plug size bytes, a multiple of PC_DIMM_UNIT and of the backing's pages, in at the lowest address that is free. id (1 to
+ * PC_DIMM_ID_MAX letters, digits, '-', '_' or '.'; NULL: dimm0, dimm1, ...) is the block's and the region's name; *ret_addr is
+ * where it is. Not from a hook. On failure (-errno) error says why, in one line, and nothing is changed.
+ */
+#define PC_DIMM_ID_MAX 63u
+int machine_plug(struct machine *machine, uint64_t size, const char *id, uint64_t *ret_addr,
+                 struct pc_error *error) GMEM_MUST_CHECK;
+/*
+ * Take it out. The guest is not asked. When this returns the memory was given back, unless somebody still uses it after a
+ * second, which is logged. Not from a hook.
+ */
+int machine_unplug(struct machine *machine, const char *id, struct pc_error *error) GMEM_MUST_CHECK;
+
 /* Parts of it, borrowed. */
 gmem_vm *machine_vm(struct machine *machine);
 gmem_space *machine_memory(struct machine *machine);
 gmem_space *machine_io(struct machine *machine);
+gmem_space *machine_cpu_memory(struct machine *machine); /* as the first processor sees it */
+unsigned machine_cpu_count(const struct machine *machine);
 gmem_kvm *machine_slots(struct machine *machine);
 struct pci_bus *machine_pci(struct machine *machine);
 struct vga *machine_vga(struct machine *machine); /* NULL: it has none */
+/* What a display at the VGA shows; the main thread's. NULL: there is no VGA. */
+struct screen *machine_screen(struct machine *machine);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * pc/machine_build.c - what is where in the PC.
  *
- *  system   RAM from 0 and from 4 GiB, the chipset's windows, and behind them (priority -1) the PCI bus
+ *  system   RAM from 0 and from 4 GiB, memory that is plugged in (machine_hotplug.c), the chipset's windows, and behind them (priority -1) the PCI bus
  *  pci      firmware ROM at the top of 4 GiB and (isa-bios) its last 128 KiB below 1 MiB, pc.rom at 0xc0000 for option ROMs,
  *           the VGA window, BARs
  *  io       64 Ki ports; where no device answers they read all ones
@@ -112,14 +112,12 @@ static int place_ram(struct machine *machine)
 static int build_ram(struct machine *machine, const struct pc_config *config, struct pc_error *error)
 {
     const uint64_t size = config->memory;
-    const struct gmem_ram_options options = {
-        .struct_size = sizeof(options), .id = "pc.ram", .size = size, .flags = config->ram_flags};
     gmem_ram *block;
-    int err = gmem_ram_create(machine->vm, &options, &block);
+    int err = pc_backing_create(&machine->backing, machine->vm, "pc.ram", false, size, &block, error);
 
     if (err)
-        return pc_fail(error, err, "the host has no %llu MiB of memory for the guest: %s",
-                       (unsigned long long)(size >> 20), gmem_strerror(err));
+        return err;
+    machine->dimm_align = gmem_ram_page_size(block) > PC_DIMM_UNIT ? gmem_ram_page_size(block) : PC_DIMM_UNIT;
     err = gmem_region_create_ram(machine->vm, "pc.ram", block, NULL, &machine->ram);
     gmem_ram_unref(block);
     if (!err) {
@@ -127,6 +125,8 @@ static int build_ram(struct machine *machine, const struct pc_config *config, st
         machine->above_4g = size - machine->below_4g;
         err = place_ram(machine);
     }
+    if (!err)
+        err = machine_build_dimms(machine, config);
     return err ? pc_fail(error, err, "the guest's memory can't be mapped: %s", gmem_strerror(err)) : 0;
 }
 
@@ -220,7 +220,8 @@ static int build_vga(struct machine *machine, const struct pc_config *config)
     if (err)
         return err;
     vga_set_lock(machine->vga, &machine->lock);
-    return vga_place_window(machine->vga);
+    err = screen_create(machine->vga, &machine->screen);
+    return err ? err : vga_place_window(machine->vga);
 }
 
 static void put_console(void *opaque, uint8_t byte)
@@ -247,7 +248,7 @@ static int build_serial(struct machine *machine)
     return serial_create(machine->vm, machine->io, SERIAL_PORT, isa_irq(machine, SERIAL_IRQ), output, &machine->serial);
 }
 
-static int build_isa(struct machine *machine)
+static int build_isa(struct machine *machine, const struct pc_config *config)
 {
     const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
     /* KVM does not mask address line 20. */
@@ -275,6 +276,9 @@ static int build_isa(struct machine *machine)
         err = fw_cfg_create(vm, io, machine->memory, &machine->fw_cfg);
     if (!err)
         err = fw_tables_add(machine->fw_cfg, machine->below_4g, machine->above_4g, machine->cpu_count);
+    if (!err && machine->dimms)
+        err = fw_tables_add_reserved_end(
+            machine->fw_cfg, machine_device_memory_end(config->memory, config->dimm_slots, config->memory_max));
     return err;
 }
 
@@ -295,6 +299,6 @@ int machine_build(struct machine *machine, const struct pc_config *config, struc
         if (err)
             return pc_fail(error, err, "the VGA can't be set up: %s", gmem_strerror(err));
     }
-    err = build_isa(machine);
+    err = build_isa(machine, config);
     return err ? pc_fail(error, err, "the ISA devices can't be set up: %s", gmem_strerror(err)) : 0;
 }

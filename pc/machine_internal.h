@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 
+#include <gmem/hotplug.h>
+
 #include "cmos.h"
 #include "cpu.h"
 #include "debugcon.h"
@@ -19,6 +21,7 @@
 #include "piix3_ide.h"
 #include "piix4_pm.h"
 #include "serial.h"
+#include "screen.h"
 #include "vga.h"
 
 struct machine {
@@ -32,6 +35,12 @@ struct machine {
     gmem_space **cpu_memory; /* one a processor */
     unsigned cpu_count;
     uint64_t below_4g, above_4g;
+    struct pc_backing backing; /* of what is plugged in; path is the machine's own */
+    char *backing_path;
+    struct gmem_hotplug *dimms; /* NULL: there are no slots */
+    uint64_t dimm_align;        /* of addresses and sizes */
+    uint64_t memory_size, memory_max;
+    bool held;
 
     struct kvm_vm *kvm;
     gmem_kvm *slots;
@@ -43,6 +52,7 @@ struct machine {
     struct piix3_ide *ide;
     struct piix4_pm *pm;
     struct vga *vga;
+    struct screen *screen;
     struct cmos *cmos;
     struct i8042 *i8042;
     struct i8237 *dma[2];
@@ -56,5 +66,7 @@ struct machine {
 int machine_build_roots(struct machine *machine, unsigned cpus) GMEM_MUST_CHECK;
 /* RAM, firmware, chips and devices, in the order in which memory slots are then set. */
 int machine_build(struct machine *machine, const struct pc_config *config, struct pc_error *error) GMEM_MUST_CHECK;
+/* The container for memory that is plugged in, if there is to be one. Part of machine_build(). */
+int machine_build_dimms(struct machine *machine, const struct pc_config *config) GMEM_MUST_CHECK;
 
 #endif

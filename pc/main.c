@@ -3,7 +3,7 @@
  * pc/main.c - gmem-pc: boots a PC and says how it went.
  *
  * The main thread puts the machine together and then waits for the first of: the text it waits for, the guest's end, a
- * signal, the timeout. SIGINT and SIGTERM are blocked in every thread and read from a descriptor, so they are
+ * signal, the monitor's quit, the timeout; meanwhile it carries out the monitor's commands. SIGINT and SIGTERM are blocked in every thread and read from a descriptor, so they are
  * served here and nowhere else.
  *
  * Lock: none. Hooks run one at a time under the machine's device lock; what they leave for the main thread goes through
@@ -25,9 +25,12 @@
 
 #include "firmware.h"
 #include "machine.h"
+#include "monitor.h"
 #include "options.h"
 #include "png_file.h"
+#include "progress.h"
 #include "screenshot.h"
+#include "terminal.h"
 #include "vga.h"
 
 #define EXIT_GUEST 1
@@ -36,6 +39,7 @@
 enum outcome {
     OUTCOME_NONE,
     OUTCOME_SEEN,   /* the text of --until */
+    OUTCOME_QUIT,   /* the monitor was told to */
     OUTCOME_ENDED,  /* the guest ended the machine */
     OUTCOME_FAILED, /* it can't go on */
     OUTCOME_SIGNAL,
@@ -58,8 +62,11 @@ struct run {
     char reason[256];
     size_t matched; /* bytes of seen[] */
     char *seen;     /* the last bytes of the log, as many as the text of --until has */
-    bool line_open;
-    bool over; /* no processor runs any more */
+    struct terminal terminal;
+    struct monitor *monitor; /* NULL: there is none */
+    struct progress progress;
+    int64_t deadline; /* of --timeout; 0: there is none, or not yet */
+    bool over;        /* no processor runs any more */
 };
 
 static void complain(const char *text)
@@ -124,10 +131,7 @@ static void on_console(void *opaque, char c)
     const char *until = run->options.until;
     size_t len;
 
-    putchar(c);
-    run->line_open = c != '\n';
-    if (!run->line_open)
-        fflush(stdout);
+    terminal_log(&run->terminal, c);
     if (!until)
         return;
     len = strlen(until);
@@ -241,11 +245,41 @@ static int prepare(struct run *run, struct pc_error *error)
     return 0;
 }
 
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Whether somebody wants the program to end, while the main thread does something that takes long. */
+static bool interrupted(const struct run *run)
+{
+    struct pollfd signals = {.fd = run->signals, .events = POLLIN};
+
+    return atomic_load(&run->outcome) != OUTCOME_NONE || (run->deadline && milliseconds() >= run->deadline) ||
+           poll(&signals, 1, 0) > 0;
+}
+
+static int on_progress(void *opaque, const char *id, uint64_t done, uint64_t total)
+{
+    struct run *run = opaque;
+
+    progress_show(&run->progress, id, done, total, milliseconds());
+    if (!interrupted(run))
+        return 0;
+    progress_end(&run->progress);
+    return -1;
+}
+
 static int create_machine(struct run *run, struct machine **ret, struct pc_error *error)
 {
     const struct options *options = &run->options;
     struct pc_config config = {
         .memory = options->memory,
+        .dimm_slots = options->dimm_slots,
+        .memory_max = options->memory_max,
         .cpus = options->cpus,
         .accel = PC_ACCEL_KVM,
         .policy = options->policy,
@@ -270,6 +304,9 @@ static int create_machine(struct run *run, struct machine **ret, struct pc_error
     if (!err) {
         config.firmware = firmware;
         config.vga_rom = vga_rom;
+        options_backing(options, &config.backing);
+        config.backing.progress = on_progress;
+        config.backing.opaque = run;
         err = machine_create(&config, ret, error);
     }
     free(vga_rom);
@@ -277,26 +314,26 @@ static int create_machine(struct run *run, struct machine **ret, struct pc_error
     return err;
 }
 
-static int64_t milliseconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void wait_for_outcome(struct run *run)
 {
-    struct pollfd fds[] = {{.fd = run->wake, .events = POLLIN}, {.fd = run->signals, .events = POLLIN}};
-    int64_t deadline = milliseconds() + (int64_t)run->options.timeout * 1000;
+    struct pollfd fds[] = {
+        {.fd = run->wake, .events = POLLIN}, {.fd = run->signals, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 
     while (atomic_load(&run->outcome) == OUTCOME_NONE) {
-        int64_t left = deadline - milliseconds();
+        int64_t left = run->deadline ? run->deadline - milliseconds() : -1;
+        bool busy = run->monitor && monitor_busy(run->monitor);
+        int ready;
 
-        if (run->options.timeout && left <= 0)
+        if (run->deadline && left <= 0) {
             set_outcome(run, OUTCOME_TIMEOUT);
-        else if (poll(fds, 2, run->options.timeout ? (int)left : -1) > 0 && (fds[1].revents & POLLIN))
+            continue;
+        }
+        fds[2].fd = run->monitor && !busy ? monitor_fd(run->monitor) : -1;
+        ready = poll(fds, 3, busy ? 0 : (int)left);
+        if (ready > 0 && (fds[1].revents & POLLIN))
             set_outcome(run, OUTCOME_SIGNAL);
+        else if ((busy || (ready > 0 && fds[2].revents)) && !monitor_serve(run->monitor))
+            set_outcome(run, OUTCOME_QUIT);
     }
 }
 
@@ -313,8 +350,7 @@ static bool print_results(struct run *run, struct machine *machine)
     struct gmem_kvm_stats stats;
     int err, map_err = 0;
 
-    if (run->line_open)
-        putchar('\n');
+    terminal_finish(&run->terminal);
     putchar('\n');
     err = gmem_print_flat(machine_vm(machine), &options, print_text, stdout);
     if (run->map.file) {
@@ -338,6 +374,7 @@ static int conclude(const struct run *run)
 
     switch ((enum outcome)atomic_load(&run->outcome)) {
     case OUTCOME_SEEN:
+    case OUTCOME_QUIT:
         return EXIT_SUCCESS;
     case OUTCOME_FAILED:
         complain(run->reason);
@@ -355,6 +392,26 @@ static int conclude(const struct run *run)
     }
 }
 
+static void drop_outputs(struct run *run)
+{
+    drop_output(&run->trace);
+    drop_output(&run->map);
+    drop_output(&run->serial);
+}
+
+static int start(struct run *run, struct machine *machine, struct pc_error *error)
+{
+    int err = 0;
+
+    if (run->options.timeout)
+        run->deadline = milliseconds() + (int64_t)run->options.timeout * 1000;
+    if (run->options.monitor)
+        err = monitor_create(machine, &run->terminal, STDIN_FILENO, isatty(STDIN_FILENO), &run->monitor);
+    if (err)
+        return pc_fail(error, err, "out of memory");
+    return machine_start(machine, error);
+}
+
 static int boot(struct run *run)
 {
     struct pc_error error;
@@ -363,23 +420,27 @@ static int boot(struct run *run)
     bool printed;
 
     if (!err)
-        err = machine_start(machine, &error);
+        err = start(run, machine, &error);
     if (err) {
-        complain(error.text);
+        monitor_destroy(run->monitor);
         machine_destroy(machine);
-        drop_output(&run->trace);
-        drop_output(&run->map);
-        drop_output(&run->serial);
+        drop_outputs(run);
+        if (err == -ECANCELED) {
+            set_outcome(run, OUTCOME_SIGNAL);
+            return conclude(run);
+        }
+        complain(error.text);
         return EXIT_USAGE;
     }
     wait_for_outcome(run);
     if (run->options.screenshot && atomic_load(&run->outcome) == OUTCOME_SEEN)
-        screenshot_settle(machine_vga(machine), run->signals);
+        screenshot_settle(machine_screen(machine), run->signals);
     machine_stop(machine);
     run->over = true;
     printed = print_results(run, machine);
     if (run->options.screenshot)
-        err = screenshot_save(machine_vga(machine), run->options.screenshot, &error);
+        err = screenshot_save(machine_screen(machine), run->options.screenshot, &error);
+    monitor_destroy(run->monitor);
     machine_destroy(machine);
     status = conclude(run);
     if (err)
@@ -426,6 +487,8 @@ int main(int argc, char **argv)
         printf("gmem-pc %s\n", gmem_version());
         return flushed() ? EXIT_SUCCESS : EXIT_USAGE;
     }
+    terminal_init(&run.terminal, stdout, run.options.monitor);
+    run.progress.file = isatty(STDERR_FILENO) ? stderr : NULL;
     status = boot(&run);
     if (run.wake >= 0)
         close(run.wake);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* pc/options.c - the command line of gmem-pc. No state. */
-#include "options.h"
+#include "options_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -23,7 +23,15 @@ void options_help(FILE *file)
         "address\n"
         "space and the statistics of the memory slots.\n"
         "\n"
-        "  --memory SIZE      memory of the guest: bytes, or a number with K, M, G or T; 1M to 1011G (default 1G)\n"
+        "  --memory SIZE[,slots=N,max=SIZE]\n"
+        "                     memory of the guest: bytes, or a number with K, M, G or T; 1M to 1011G (default 1G); "
+        "and\n"
+        "                     N slots (1 to 256) that the monitor can plug memory into, up to max in all\n"
+        "  --memory-backend KIND[,share][,hugepages][,prealloc]\n"
+        "                     where it comes from: anon (default), memfd or file:PATH; shared with who maps it too; "
+        "in\n"
+        "                     huge pages (anon: transparent ones; memfd: hugetlb; file: PATH must be in a hugetlbfs);\n"
+        "                     touched before the guest begins\n"
         "  --cpus N           processors, 1 to 255 (default 1)\n"
         "  --firmware FILE    firmware, a multiple of 64 KiB up to 16 MiB\n"
         "                     (default " FIRMWARE_BIOS ")\n"
@@ -34,6 +42,7 @@ void options_help(FILE *file)
         "  --trace LIST       write these events, a line each: kvm_set_user_memory, pci_cfg_write (LIST: with commas)\n"
         "  --trace-file FILE  to FILE, not to standard error\n"
         "  --serial FILE      give the machine a serial port whose output goes to FILE\n"
+        "  --monitor          take commands from standard input; the command help lists them\n"
         "  --until TEXT       end with success as soon as the firmware's log shows TEXT\n"
         "  --timeout S        end with failure after S seconds\n"
         "  --map-out FILE     write the final region tree and flat views to FILE, as QEMU's `info mtree` prints them\n"
@@ -42,47 +51,18 @@ void options_help(FILE *file)
         "\n"
         "It also ends when the guest switches the machine off or resets it, and on Ctrl-C or SIGTERM.\n"
         "\n"
-        "Exit status: 0 if it ended as asked: TEXT was seen or, without --until, the guest or a signal ended it; 1 if "
-        "the\n"
-        "guest failed or ended before TEXT was seen, on a timeout, or if an output could not be written; 2 if it could "
+        "Exit status: 0 if it ended as asked: TEXT was seen, the monitor was told to quit or, without --until, the "
+        "guest\n"
+        "or a signal ended it; 1 if the guest failed or ended before TEXT was seen, on a timeout, or if an output "
+        "could "
         "not\n"
-        "begin: bad options or files, no /dev/kvm, no memory.\n",
+        "be written; 2 if it could not begin: bad options or files, no /dev/kvm, no memory.\n",
         file);
 }
 
 static int bad(struct pc_error *error, const char *option, const char *value, const char *wanted)
 {
     return pc_fail(error, -EINVAL, "--%s %s: %s", option, value, wanted);
-}
-
-static int parse_memory(const char *text, uint64_t *ret, struct pc_error *error)
-{
-    static const char units[] = "KMGTPE";
-    const char *wanted = "not a size: a number, or a number with K, M, G or T, such as 512M";
-    unsigned long long value;
-    const char *unit;
-    char *end;
-
-    if (!isdigit((unsigned char)text[0]))
-        return bad(error, "memory", text, wanted);
-    errno = 0;
-    value = strtoull(text, &end, 10);
-    if (errno)
-        return bad(error, "memory", text, "more than any machine has; this one takes 1M to 1011G");
-    if (*end) {
-        unit = strchr(units, toupper((unsigned char)*end));
-        if (!unit || (end[1] && strcmp(end + 1, "B") != 0 && strcmp(end + 1, "iB") != 0))
-            return bad(error, "memory", text, wanted);
-        if (value > UINT64_MAX >> (10 * (unit - units + 1)))
-            return bad(error, "memory", text, "more than any machine has; this one takes 1M to 1011G");
-        value <<= 10 * (unit - units + 1);
-    }
-    if (value < PC_MEMORY_MIN || value > PC_MEMORY_MAX)
-        return bad(error, "memory", text, "this machine takes 1M to 1011G");
-    if (value % PC_MEMORY_UNIT)
-        return bad(error, "memory", text, "not a whole number of pages of 4 KiB");
-    *ret = value;
-    return 0;
 }
 
 static int parse_number(const char *option, const char *text, unsigned max, unsigned *ret, struct pc_error *error)
@@ -120,6 +100,7 @@ static int parse_trace(const char *text, struct options *options, struct pc_erro
 
 enum {
     OPT_MEMORY = 1,
+    OPT_MEMORY_BACKEND,
     OPT_CPUS,
     OPT_FIRMWARE,
     OPT_VGA,
@@ -129,6 +110,7 @@ enum {
     OPT_TRACE,
     OPT_TRACE_FILE,
     OPT_SERIAL,
+    OPT_MONITOR,
     OPT_UNTIL,
     OPT_TIMEOUT,
     OPT_MAP_OUT,
@@ -139,6 +121,7 @@ enum {
 
 static const struct option longopts[] = {
     {"memory", required_argument, NULL, OPT_MEMORY},
+    {"memory-backend", required_argument, NULL, OPT_MEMORY_BACKEND},
     {"cpus", required_argument, NULL, OPT_CPUS},
     {"firmware", required_argument, NULL, OPT_FIRMWARE},
     {"vga", required_argument, NULL, OPT_VGA},
@@ -148,6 +131,7 @@ static const struct option longopts[] = {
     {"trace", required_argument, NULL, OPT_TRACE},
     {"trace-file", required_argument, NULL, OPT_TRACE_FILE},
     {"serial", required_argument, NULL, OPT_SERIAL},
+    {"monitor", no_argument, NULL, OPT_MONITOR},
     {"until", required_argument, NULL, OPT_UNTIL},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"map-out", required_argument, NULL, OPT_MAP_OUT},
@@ -184,7 +168,9 @@ static int parse_option(int option, const char *text, struct options *options, s
 {
     switch (option) {
     case OPT_MEMORY:
-        return parse_memory(text, &options->memory, error);
+        return parse_memory(text, options, error);
+    case OPT_MEMORY_BACKEND:
+        return parse_backend(text, options, error);
     case OPT_CPUS:
         return parse_number("cpus", text, PC_CPUS_MAX, &options->cpus, error);
     case OPT_FIRMWARE:
@@ -208,6 +194,9 @@ static int parse_option(int option, const char *text, struct options *options, s
         return 0;
     case OPT_SCREENSHOT:
         options->screenshot = text;
+        return 0;
+    case OPT_MONITOR:
+        options->monitor = true;
         return 0;
     case OPT_HELP:
         options->help = true;

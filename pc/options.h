@@ -9,10 +9,19 @@
 
 #include <gmem/kvm.h>
 
+#include "backing.h"
 #include "hooks.h"
+
+#define OPTIONS_PATH_MAX 4096u
 
 struct options {
     uint64_t memory;
+    unsigned dimm_slots; /* 0: nothing can be plugged in */
+    uint64_t memory_max; /* with what can be plugged in */
+    enum gmem_ram_backing backing;
+    bool share, hugepages, prealloc;
+    char backing_path[OPTIONS_PATH_MAX]; /* of GMEM_RAM_FILE */
+    bool monitor;
     unsigned cpus;
     const char *firmware;
     bool vga;
@@ -28,10 +37,16 @@ struct options {
     bool help, version;
 };
 
-/* Borrows from argv. -EINVAL with the reason in error. */
+/* Borrows from argv. -EINVAL or -ENAMETOOLONG with the reason in error. */
 int options_parse(int argc, char **argv, struct options *options, struct pc_error *error)
     __attribute__((warn_unused_result));
 
 void options_help(FILE *file);
+
+/* A number, or a number with K, M, G, T, P or E (and B or iB). -EINVAL: it is none; -ERANGE: 2^64 or more. */
+int parse_size(const char *text, uint64_t *ret) __attribute__((warn_unused_result));
+
+/* What --memory-backend asks for; *ret borrows from *options. Its progress is the caller's to set. */
+void options_backing(const struct options *options, struct pc_backing *ret);
 
 #endif

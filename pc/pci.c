@@ -266,3 +266,8 @@ void pci_config_write(struct pci_bus *bus, uint8_t devfn, unsigned offset, unsig
     pci_seen_log_own_rom(dev, before);
     gmem_view_unref(before);
 }
+
+const struct pci_device *pci_bus_device(const struct pci_bus *bus, uint8_t devfn)
+{
+    return bus->devices[devfn];
+}

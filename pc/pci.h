@@ -114,6 +114,7 @@ void pci_log(struct pci_bus *bus, const char *format, ...) __attribute__((format
 gmem_vm *pci_bus_vm(const struct pci_bus *bus);
 gmem_region *pci_bus_io(const struct pci_bus *bus);
 gmem_region *pci_bus_memory(const struct pci_bus *bus);
+const struct pci_device *pci_bus_device(const struct pci_bus *bus, uint8_t devfn); /* NULL: none is there */
 
 /* What the identification registers hold. */
 struct pci_ids {

@@ -18,8 +18,6 @@
 
 #include "png_file.h"
 
-#define PAGES_AT_ONCE 64u /* divides SCREEN_PAGES */
-
 /* What the registers say now. */
 struct wanted {
     struct screen_mode mode;
@@ -50,6 +48,7 @@ void screen_destroy(struct screen *screen)
         screen->vga->shown_by = NULL;
     if (screen->vga->lock)
         pthread_mutex_unlock(screen->vga->lock);
+    gmem_dirty_snapshot_free(screen->dirty);
     free(screen->pixels);
     free(screen->cells);
     free(screen->line);
@@ -76,40 +75,19 @@ bool screen_dirty(const struct screen *screen, uint64_t first, uint64_t last)
     if (screen->everything)
         return true;
     for (uint64_t page = first / GMEM_DIRTY_PAGE_SIZE; page <= last / GMEM_DIRTY_PAGE_SIZE; page++) {
-        if (screen->dirty[page % SCREEN_PAGES])
+        if (gmem_dirty_snapshot_test(screen->dirty, page % SCREEN_PAGES * GMEM_DIRTY_PAGE_SIZE, 1))
             return true;
     }
     return false;
 }
 
-/* Of the pages from first on, which are dirty: they are clean then. */
-static int take_pages(struct screen *screen, uint32_t first, uint32_t count)
-{
-    gmem_ram *block = screen->vga->vram_block;
-    bool any;
-    int err = gmem_ram_dirty_test(block, GMEM_LOG_DISPLAY, (uint64_t)first * GMEM_DIRTY_PAGE_SIZE,
-                                  (uint64_t)count * GMEM_DIRTY_PAGE_SIZE, &any);
-
-    for (uint32_t page = first; page < first + count && !err; page++) {
-        bool dirty = false;
-
-        if (any)
-            err = gmem_ram_dirty_test_and_clear(block, GMEM_LOG_DISPLAY, (uint64_t)page * GMEM_DIRTY_PAGE_SIZE,
-                                                GMEM_DIRTY_PAGE_SIZE, &dirty);
-        screen->dirty[page] = dirty;
-    }
-    return err;
-}
-
 /* Take which pages of video memory are dirty. False: that is not known. */
 static bool screen_take_dirty(struct screen *screen)
 {
-    bool known = gmem_region_log_sync(screen->vga->vram_region) == 0;
-
-    /* Most are clean: many are asked about at once. */
-    for (uint32_t page = 0; page < SCREEN_PAGES; page += PAGES_AT_ONCE)
-        known = take_pages(screen, page, PAGES_AT_ONCE) == 0 && known;
-    return known;
+    gmem_dirty_snapshot_free(screen->dirty);
+    screen->dirty = NULL;
+    return gmem_region_dirty_snapshot(screen->vga->vram_region, GMEM_LOG_DISPLAY, 0, VGA_VRAM_SIZE - 1,
+                                      &screen->dirty) == 0;
 }
 
 /* Modes that differ in nothing but the place of text in video memory: what a cell showed is still known. */

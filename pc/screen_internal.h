@@ -88,8 +88,8 @@ struct screen {
     uint32_t *pixels;
     struct screen_stats stats;
 
-    bool everything;             /* as if all pages were dirty */
-    uint8_t dirty[SCREEN_PAGES]; /* what the last update took */
+    bool everything;            /* as if all pages were dirty */
+    gmem_dirty_snapshot *dirty; /* what the last update took; NULL: nothing */
 
     /* screen_text.c */
     uint32_t *cells; /* what each cell shows */

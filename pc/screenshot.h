@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pc/screenshot.h - the picture of a run's end. */
+/* pc/screenshot.h - the picture of a machine's screen as a file. */
 #ifndef PC_SCREENSHOT_H
 #define PC_SCREENSHOT_H
 
@@ -7,16 +7,16 @@
 
 #include "hooks.h"
 
-struct vga;
+struct screen;
 
 /*
  * Return when the screen has not changed for 200 ms, after 2 s, or as soon as the descriptor wake can be read. Firmware
  * writes a text to its log before it is on the screen. The processors run meanwhile; without the device lock. No memory for
  * the picture: at once.
  */
-void screenshot_settle(struct vga *vga, int wake);
+void screenshot_settle(struct screen *screen, int wake);
 
 /* Write the picture of now into the file path, as png_file_write() does. On failure (-errno) error says why. */
-int screenshot_save(struct vga *vga, const char *path, struct pc_error *error) GMEM_MUST_CHECK;
+int screenshot_save(struct screen *screen, const char *path, struct pc_error *error) GMEM_MUST_CHECK;
 
 #endif

@@ -178,9 +178,9 @@ int gmem_ram_dirty_mark_clients(gmem_ram *ram, unsigned clients, uint64_t offset
     return 0;
 }
 
-static int check_question(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size, const bool *ret_dirty)
+static int check_question(const gmem_ram *ram, unsigned client, uint64_t offset, uint64_t size, const void *ret)
 {
-    if (client >= GMEM_LOG_CLIENTS || !ret_dirty)
+    if (client >= GMEM_LOG_CLIENTS || !ret)
         return -EINVAL;
     return gmem__ram_check_interval(ram, offset, size);
 }
@@ -234,4 +234,16 @@ int gmem_ram_dirty_test_and_clear(gmem_ram *ram, unsigned client, uint64_t offse
     }
     *ret_dirty = dirty;
     return 0;
+}
+
+uint32_t gmem_ram_dirty_clients(const gmem_ram *ram)
+{
+    uint32_t clients = 0;
+    unsigned client;
+
+    for (client = 0; client < GMEM_LOG_CLIENTS; client++) {
+        if (gmem__bitmap(ram, client))
+            clients |= UINT32_C(1) << client;
+    }
+    return clients;
 }

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRINT_FLAGS (GMEM_PRINT_DISABLED | GMEM_PRINT_OWNER | GMEM_PRINT_JSON)
+#define PRINT_FLAGS (GMEM_PRINT_DISABLED | GMEM_PRINT_OWNER | GMEM_PRINT_JSON | GMEM_PRINT_DISPATCH)
 
 static bool text_room(struct gmem__text *text, size_t len)
 {

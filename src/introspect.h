@@ -65,5 +65,7 @@ int gmem__print_tree_text(struct gmem__print *print) GMEM_MUST_CHECK;
 int gmem__print_tree_json(struct gmem__print *print) GMEM_MUST_CHECK;
 int gmem__print_flat_text(struct gmem__print *print) GMEM_MUST_CHECK;
 int gmem__print_flat_json(struct gmem__print *print) GMEM_MUST_CHECK;
+/* Add the tree in which view's ranges are found. */
+void gmem__print_dispatch_text(struct gmem__print *print, const gmem_view *view);
 
 #endif

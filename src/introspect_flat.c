@@ -74,6 +74,8 @@ int gmem__print_flat_text(struct gmem__print *print)
         if (gmem_view_count(view) == 0)
             gmem__text_string(text, "  No rendered FlatView\n");
         err = gmem_view_foreach(view, print_range, &flat);
+        if (!err && (print->options.flags & GMEM_PRINT_DISPATCH))
+            gmem__print_dispatch_text(print, view);
         gmem__text_string(text, "\n");
     }
     free(entries);

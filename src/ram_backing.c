@@ -304,20 +304,19 @@ static bool is_hopeless(const gmem_ram *ram)
     return ram->mapped / info.mem_unit > (uint64_t)info.totalram + info.totalswap;
 }
 
-static int preallocate(const gmem_ram *ram)
+/* A part of the block, in bytes from its beginning. */
+static int populate(const gmem_ram *ram, uint64_t from, uint64_t size)
 {
-    if (is_hopeless(ram))
-        return -ENOMEM;
     /* A shared file's blocks first: touching a page for which there is no room would kill the process. */
     if (ram->fd >= 0 && (ram->flags & GMEM_RAM_SHARED)) {
-        int ret = (int)TEMP_FAILURE_RETRY(fallocate(ram->fd, 0, (off_t)ram->file_offset, (off_t)ram->mapped));
+        int ret = (int)TEMP_FAILURE_RETRY(fallocate(ram->fd, 0, (off_t)(ram->file_offset + from), (off_t)size));
 
         if (ret && errno != EOPNOTSUPP && errno != ENODEV)
             return ram->backing == GMEM_RAM_MEMFD && errno == ENOSPC ? -ENOMEM : -errno;
     }
-    while (madvise(ram->host, ram->mapped, MADV_POPULATE_WRITE)) {
+    while (madvise(ram->host + from, size, MADV_POPULATE_WRITE)) {
         if (errno == EINVAL) {
-            gmem__backing_touch(ram->host, ram->mapped, ram->page_size);
+            gmem__backing_touch(ram->host + from, size, ram->page_size);
             return 0;
         }
         /* EFAULT is where a touch would have raised SIGBUS. */
@@ -325,6 +324,33 @@ static int preallocate(const gmem_ram *ram)
             return errno == EFAULT ? -ENOMEM : -errno;
     }
     return 0;
+}
+
+static int tell(const gmem_ram *ram, const struct gmem_ram_options *options, uint64_t done)
+{
+    if (!options->progress || !options->progress(options->progress_opaque, done, ram->mapped))
+        return 0;
+    return -ECANCELED;
+}
+
+static int preallocate(const gmem_ram *ram, const struct gmem_ram_options *options)
+{
+    uint64_t step = GMEM_RAM_PREALLOC_STEP > ram->page_size ? GMEM_RAM_PREALLOC_STEP : ram->page_size;
+    uint64_t done = 0;
+    int err;
+
+    if (is_hopeless(ram))
+        return -ENOMEM;
+    err = tell(ram, options, 0);
+    while (!err && done < ram->mapped) {
+        uint64_t size = ram->mapped - done < step ? ram->mapped - done : step;
+
+        err = populate(ram, done, size);
+        done += size;
+        if (!err)
+            err = tell(ram, options, done);
+    }
+    return err;
 }
 
 /* ------------------------------------------------------------------------------------------------------------------- */
@@ -391,7 +417,7 @@ int gmem__backing_map(gmem_ram *ram, const struct gmem_ram_options *options)
     if (!err) {
         advise(ram);
         if (ram->flags & GMEM_RAM_PREALLOC)
-            err = preallocate(ram);
+            err = preallocate(ram, options);
         if (err)
             (void)fail(ram, err, "preallocate its memory");
     }

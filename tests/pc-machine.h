@@ -109,7 +109,7 @@ static inline struct pc_config bench_config(struct bench *bench, uint64_t memory
 {
     return (struct pc_config){.memory = memory,
                               /* Machines of tests are as large as they like: they touch little of it. */
-                              .ram_flags = GMEM_RAM_NORESERVE,
+                              .backing = {.flags = GMEM_RAM_NORESERVE},
                               .cpus = 1,
                               .firmware = bench->firmware,
                               .firmware_len = FIRMWARE_SIZE,

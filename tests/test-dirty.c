@@ -357,6 +357,21 @@ static void an_abort_stops_the_wish(void **state)
     logged_close(&logged);
 }
 
+static void clients_with_a_bitmap(void **state)
+{
+    struct logged logged;
+
+    (void)state;
+    logged_open(&logged, GMEM_KIND_RAM, false);
+    assert_int_equal(gmem_ram_dirty_clients(logged.ram), 0);
+    OK(gmem_region_set_log(logged.region, GMEM_LOG_MIGRATION, true));
+    OK(gmem_region_set_log(logged.region, GMEM_LOG_DISPLAY, true));
+    /* Until the block ends. */
+    OK(gmem_region_set_log(logged.region, GMEM_LOG_DISPLAY, false));
+    assert_int_equal(gmem_ram_dirty_clients(logged.ram), 1u << GMEM_LOG_MIGRATION | 1u << GMEM_LOG_DISPLAY);
+    logged_close(&logged);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_region_wishes_not_a_block),
         cmocka_unit_test(intervals_are_rounded_outwards),
         cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(clients_with_a_bitmap),
         cmocka_unit_test(no_memory_for_a_bitmap),
         cmocka_unit_test(an_abort_stops_the_wish),
     };

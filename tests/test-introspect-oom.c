@@ -29,6 +29,7 @@ static int failing_grow(void **array, size_t *room, size_t count, size_t size)
 #define calloc failing_calloc
 #define gmem__grow failing_grow
 #include "../src/introspect.c"
+#include "../src/introspect_dispatch.c"
 #include "../src/introspect_flat.c"
 #include "../src/introspect_json.c"
 #include "../src/introspect_tree.c"
@@ -101,6 +102,7 @@ static void test_no_memory(void **state)
     fail_each(vm, true, 0);
     fail_each(vm, false, GMEM_PRINT_JSON);
     fail_each(vm, true, GMEM_PRINT_JSON);
+    fail_each(vm, true, GMEM_PRINT_DISPATCH);
     gmem_vm_destroy(vm);
 }
 

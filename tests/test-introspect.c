@@ -820,20 +820,111 @@ static void test_deep(void **state)
     teardown(&f);
 }
 
+/* Ours alone: QEMU prints its own structures. */
+static void test_dispatch(void **state)
+{
+    struct fixture f;
+    gmem_region *root, *rom, *romd, *quiet, *none;
+    const char *text;
+
+    (void)state;
+    setup(&f);
+    root = container(&f, "root", GMEM_SIZE(0x10000));
+    rom = backed(&f, "rom", GMEM_KIND_ROM, 0x1000);
+    romd = backed(&f, "romd", GMEM_KIND_ROMD, 0x1000);
+    quiet = backed(&f, "quiet", GMEM_KIND_ROMD, 0x1000);
+    assert_int_equal(gmem_region_set_romd(quiet, false), 0);
+    assert_int_equal(gmem_region_create_reserved(f.vm, "none", GMEM_SIZE(0x1000), NULL, &none), 0);
+    add(root, 0x1000, backed(&f, "ram", GMEM_KIND_RAM, 0x1000), 0);
+    add(root, 0x2000, rom, 0);
+    add(root, 0x3000, romd, 0);
+    add(root, 0x4000, quiet, 0);
+    add(root, 0x5000, alias(&f, "window", mmio(&f, "dev", 0x100), 0x10, GMEM_SIZE(0x20)), 0);
+    add(root, 0x6000, none, 0);
+    space(&f, "memory", root);
+    text = print_flags(&f, true, GMEM_PRINT_DISPATCH);
+    assert_non_null(strstr(text,
+                           "(prio 0, i/o): none\n"
+                           "  Dispatch: 6 ranges, 1 levels\n"
+                           "    leaf 0000000000001000-0000000000006fff, 6 ranges\n"
+                           "      0000000000001000-0000000000001fff memory: ram\n"
+                           "      0000000000002000-0000000000002fff memory, writes dropped: rom\n"
+                           "      0000000000003000-0000000000003fff memory, writes to callbacks (1 to 8 bytes): romd\n"
+                           "      0000000000004000-0000000000004fff callbacks (1 to 8 bytes): quiet\n"
+                           "      0000000000005000-000000000000501f callbacks (1 to 8 bytes): dev @0000000000000010\n"
+                           "      0000000000006000-0000000000006fff nothing: none\n\n"));
+    /* Nothing of it where it has no place. */
+    assert_null(strstr(print_flags(&f, false, GMEM_PRINT_DISPATCH), "Dispatch"));
+    assert_null(strstr(print_flags(&f, true, GMEM_PRINT_DISPATCH | GMEM_PRINT_JSON), "Dispatch"));
+    teardown(&f);
+}
+
+/* A tree of several levels: each leaf lies inside the node above it, and all ranges are there, in order. */
+static void test_dispatch_levels(void **state)
+{
+    enum { RANGES = 3000 };
+    unsigned long long first, last, node_first = 0, node_last = 0, leaf_last = 0, at = 0;
+    unsigned ranges = 0, nodes = 0, leaves = 0;
+    gmem_region *root;
+    struct fixture f;
+    const char *line;
+
+    (void)state;
+    setup(&f);
+    assert_int_equal(gmem_vm_begin(f.vm), 0);
+    root = container(&f, "root", GMEM_SIZE_ALL);
+    for (uint64_t i = 0; i < RANGES; i++)
+        add(root, i * 0x1000, mmio(&f, "dev", 0x10), 0);
+    assert_int_equal(gmem_vm_commit(f.vm), 0);
+    space(&f, "memory", root);
+    line = strstr(print_flags(&f, true, GMEM_PRINT_DISPATCH), "  Dispatch: 3000 ranges, 3 levels\n");
+    assert_non_null(line);
+    for (line = strchr(line, '\n') + 1; *line != '\n'; line = strchr(line, '\n') + 1) {
+        const char *word = line + strspn(line, " ");
+
+        if (sscanf(word, "node %llx-%llx", &node_first, &node_last) == 2) {
+            nodes++;
+        } else if (sscanf(word, "leaf %llx-%llx", &first, &leaf_last) == 2) {
+            assert_true(first >= node_first && leaf_last <= node_last && first == at);
+            leaves++;
+        } else {
+            assert_int_equal(sscanf(word, "%llx-%llx callbacks", &first, &last), 2);
+            assert_true(first == at && last == first + 0xf && last <= leaf_last);
+            at += 0x1000;
+            ranges++;
+        }
+    }
+    assert_int_equal(ranges, RANGES);
+    assert_true(nodes > 1 && leaves >= RANGES / 16);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),        cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_order),          cmocka_unit_test(test_disabled),
-        cmocka_unit_test(test_targets),        cmocka_unit_test(test_placed_root),
-        cmocka_unit_test(test_types),          cmocka_unit_test(test_flat),
-        cmocka_unit_test(test_one_space),      cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_in_transaction), cmocka_unit_test(test_bad_arguments),
-        cmocka_unit_test(test_stopped),        cmocka_unit_test(test_busy_in_listener),
-        cmocka_unit_test(test_edits),          cmocka_unit_test(test_json_tree),
-        cmocka_unit_test(test_json_flat),      cmocka_unit_test(test_json_names),
-        cmocka_unit_test(test_long_names),     cmocka_unit_test(test_many),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_disabled),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_placed_root),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_flat),
+        cmocka_unit_test(test_one_space),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_in_transaction),
+        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_busy_in_listener),
+        cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_json_tree),
+        cmocka_unit_test(test_json_flat),
+        cmocka_unit_test(test_json_names),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_many),
         cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_dispatch),
+        cmocka_unit_test(test_dispatch_levels),
     };
 
     return cmocka_run_group_tests_name("introspect", tests, NULL, NULL);

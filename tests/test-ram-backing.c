@@ -655,6 +655,83 @@ static void preallocation(void **state)
     assert_int_equal(unlink(fixture->path), 0);
 }
 
+struct told {
+    uint64_t calls, last, total, cancel_at;
+    gmem_vm *vm;
+    bool ordered;
+};
+
+/* The block is nobody's yet, and no lock is held: others can be made. */
+static int be_told(void *opaque, uint64_t done, uint64_t total)
+{
+    struct told *told = opaque;
+    gmem_ram *other;
+
+    told->ordered = told->ordered && (told->calls ? done > told->last && total == told->total : done == 0);
+    told->calls++;
+    told->last = done;
+    told->total = total;
+    assert_int_equal(gmem_ram_find(told->vm, "ram", &other), -ENOENT);
+    assert_int_equal(gmem_ram_create_anon(told->vm, "other", 1, &other), 0);
+    gmem_ram_unref(other);
+    return told->calls == told->cancel_at ? -1 : 0;
+}
+
+static void progress_of_preallocation(void **state)
+{
+    static const enum gmem_ram_backing backings[] = {GMEM_RAM_ANON, GMEM_RAM_MEMFD};
+    const uint64_t size = 2 * GMEM_RAM_PREALLOC_STEP + 1;
+    struct fixture *fixture = *state;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct told told = {.vm = fixture->vm, .ordered = true};
+        struct gmem_ram_options options = {.struct_size = sizeof(options),
+                                           .id = "ram",
+                                           .size = size,
+                                           .backing = backings[i],
+                                           .flags = GMEM_RAM_PREALLOC | (i ? GMEM_RAM_SHARED : 0),
+                                           .progress = be_told,
+                                           .progress_opaque = &told};
+        gmem_ram *ram = create(fixture, &options);
+
+        assert_int_equal(told.calls, 4);
+        assert_true(told.ordered);
+        assert_int_equal(told.last, size - 1 + page_size());
+        assert_int_equal(told.total, told.last);
+        assert_true(is_resident(ram));
+        gmem_ram_unref(ram);
+        /* Whenever it is cancelled. */
+        for (uint64_t at = 1; at <= 4; at++) {
+            told = (struct told){.vm = fixture->vm, .ordered = true, .cancel_at = at};
+            assert_refused(fixture, &options, -ECANCELED, "preallocate its memory");
+            assert_int_equal(told.calls, at);
+        }
+        /* Nobody is told where nothing is touched. */
+        told = (struct told){.vm = fixture->vm, .ordered = true};
+        options.flags &= ~GMEM_RAM_PREALLOC;
+        gmem_ram_unref(create(fixture, &options));
+        assert_int_equal(told.calls, 0);
+    }
+}
+
+static void progress_of_a_file(void **state)
+{
+    struct fixture *fixture = *state;
+    struct told told = {.vm = fixture->vm, .ordered = true, .cancel_at = 2};
+    struct gmem_ram_options options = file_options(fixture, 100 * page_size(), GMEM_RAM_SHARED | GMEM_RAM_PREALLOC);
+
+    options.progress = be_told;
+    options.progress_opaque = &told;
+    /* One that was created is gone, one that was grown has its length. */
+    assert_refused(fixture, &options, -ECANCELED, "preallocate its memory");
+    assert_int_equal(access(fixture->path, F_OK), -1);
+    make_file(fixture, 10, 0600);
+    told.calls = 0;
+    assert_refused(fixture, &options, -ECANCELED, "preallocate its memory");
+    assert_int_equal(file_size(fixture), 10);
+    assert_int_equal(unlink(fixture->path), 0);
+}
+
 /* What is done on kernels that can't be asked to populate. */
 static void touching(void **state)
 {
@@ -745,6 +822,8 @@ int main(void)
         TEST(noreserve_of_the_caller),
         TEST(address_space_limit),
         TEST(preallocation),
+        TEST(progress_of_preallocation),
+        TEST(progress_of_a_file),
         TEST(touching),
         TEST(hugetlb_pages),
     };

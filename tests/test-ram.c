@@ -480,6 +480,61 @@ static void created_found_and_released_at_once(void **state)
     gmem_ram_unref(anon(*state, "contended", 4096));
 }
 
+struct met {
+    gmem_vm *vm;
+    char ids[64];
+    uint64_t after; /* the offset of the one before */
+    const char *stop;
+    gmem_ram *made;
+};
+
+static int meet(void *opaque, gmem_ram *ram)
+{
+    struct met *met = opaque;
+
+    assert_true(met->ids[0] == '\0' || gmem_ram_offset(ram) > met->after);
+    met->after = gmem_ram_offset(ram);
+    strcat(met->ids, gmem_ram_id(ram));
+    /* Made on the way: met, where it is behind this one. */
+    if (!strcmp(gmem_ram_id(ram), "c") && !met->made)
+        met->made = anon(met->vm, "d", 4096);
+    return met->stop && !strcmp(met->stop, gmem_ram_id(ram)) ? 42 : 0;
+}
+
+static void each_block(void **state)
+{
+    struct met met = {.vm = *state};
+    gmem_ram *a, *b, *c;
+
+    assert_int_equal(gmem_ram_foreach(NULL, meet, &met), -EINVAL);
+    assert_int_equal(gmem_ram_foreach(*state, NULL, &met), -EINVAL);
+    assert_int_equal(gmem_ram_foreach(*state, meet, &met), 0);
+    assert_string_equal(met.ids, "");
+    a = anon(*state, "a", 4096);
+    b = anon(*state, "b", 4096);
+    c = anon(*state, "c", 4096);
+    gmem_ram_unref(b);
+    assert_int_equal(gmem_ram_foreach(*state, meet, &met), 0);
+    /* d took the place of b, which is before c. */
+    assert_string_equal(met.ids, "ac");
+    met.ids[0] = '\0';
+    assert_int_equal(gmem_ram_foreach(*state, meet, &met), 0);
+    assert_string_equal(met.ids, "adc");
+    met.ids[0] = '\0';
+    met.stop = "d";
+    assert_int_equal(gmem_ram_foreach(*state, meet, &met), 42);
+    assert_string_equal(met.ids, "ad");
+    gmem_ram_unref(met.made);
+    met = (struct met){.vm = *state};
+    b = anon(*state, "b", 4096);
+    assert_int_equal(gmem_ram_foreach(*state, meet, &met), 0);
+    assert_string_equal(met.ids, "abcd");
+    gmem_ram_unref(met.made);
+    gmem_ram_unref(a);
+    gmem_ram_unref(b);
+    gmem_ram_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +542,7 @@ int main(void)
         cmocka_unit_test(unreferenced_by_destroy),
         cmocka_unit_test_setup_teardown(ids, open_vm, close_vm),
         cmocka_unit_test_setup_teardown(found_by_id_and_by_address, open_vm, close_vm),
+        cmocka_unit_test_setup_teardown(each_block, open_vm, close_vm),
         cmocka_unit_test_setup_teardown(best_fit, open_vm, close_vm),
         cmocka_unit_test_setup_teardown(offsets_are_multiples_of_64_pages, open_vm, close_vm),
         cmocka_unit_test_setup_teardown(no_offsets_left, open_vm, close_vm),

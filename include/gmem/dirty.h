@@ -89,6 +89,9 @@ GMEM_API int gmem_ram_dirty_next(const gmem_ram *ram, unsigned client, uint64_t 
 /* How many pages of the block are dirty. */
 GMEM_API int gmem_ram_dirty_count(const gmem_ram *ram, unsigned client, uint64_t *ret_pages) GMEM_MUST_CHECK;
 
+/* The clients that have a bitmap of the block: bit c for client c. */
+GMEM_API uint32_t gmem_ram_dirty_clients(const gmem_ram *ram);
+
 /* --- snapshots ----------------------------------------------------------------------------------------------------- */
 
 /* What was dirty of an interval, taken from the bitmap. It changes no more, refers to nothing, and is the caller's. */

@@ -7,6 +7,7 @@
 #include <gmem/base.h>
 #include <gmem/cache.h>
 #include <gmem/dirty.h>
+#include <gmem/hotplug.h>
 #include <gmem/introspect.h>
 #include <gmem/listener.h>
 #include <gmem/map.h>

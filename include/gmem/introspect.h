@@ -20,6 +20,13 @@ extern "C" {
 #define GMEM_PRINT_DISABLED 0x1u /* tree: show disabled regions and what is below them (QEMU's -D) */
 #define GMEM_PRINT_OWNER 0x2u    /* append each region's owner label (-o) */
 #define GMEM_PRINT_JSON 0x4u     /* JSON instead of text, with everything in it; its members: docs/json.md */
+/*
+ * Flat text: below each view's ranges the tree in which an access finds its range (in place of QEMU's -d): its nodes and
+ * leaves with the addresses they are for, and what accesses to each range do: "memory", "memory, writes dropped", "memory,
+ * writes to callbacks", "callbacks", "nothing", with the sizes that callbacks take. Without effect on trees and JSON. For
+ * people: the shape of the tree is not part of the interface.
+ */
+#define GMEM_PRINT_DISPATCH 0x8u
 
 /* Takes len bytes of text (not NUL-terminated). Non-zero stops the printing and is returned by it. */
 typedef int gmem_print_fn(void *opaque, const char *text, size_t len);

@@ -54,7 +54,16 @@ struct gmem_ram_options {
     uint64_t huge_page_size; /* HUGETLB: 0 is the system's default */
     void *host;              /* CALLER: the memory; size bytes, page-aligned */
     uint64_t align;          /* alignment of the mapping in the host: 0 (page size) or a power of two at least that */
+    /*
+     * PREALLOC: NULL, or told how many of total bytes (those mapped) are touched: 0 first, then after every piece of
+     * GMEM_RAM_PREALLOC_STEP bytes (or one page of the backing, if larger), total last. On the creating thread, with no
+     * lock held. Non-zero cancels: -ECANCELED.
+     */
+    int (*progress)(void *opaque, uint64_t done, uint64_t total);
+    void *progress_opaque;
 };
+
+#define GMEM_RAM_PREALLOC_STEP (UINT64_C(64) << 20)
 
 #define GMEM_RAM_ID_MAX 255u
 
@@ -74,6 +83,7 @@ struct gmem_ram_options {
  * -EOVERFLOW  the size can't be rounded up to the page size
  * -EBUSY      called from a listener callback
  * -ERANGE     the file is too short and can't be grown
+ * -ECANCELED  progress asked for it; as after every failure, the file (but for blocks reserved inside its length) is as it was
  * other       what open(2), ftruncate(2), memfd_create(2) or mmap(2) failed with: -ENOENT, -EACCES, -EISDIR, -EPERM ...
  */
 GMEM_API int gmem_ram_create(gmem_vm *vm, const struct gmem_ram_options *options, gmem_ram **ret_ram) GMEM_MUST_CHECK;
@@ -111,6 +121,14 @@ GMEM_API int gmem_ram_find(gmem_vm *vm, const char *id, gmem_ram **ret_ram) GMEM
  */
 GMEM_API int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ram,
                                 uint64_t *ret_offset) GMEM_MUST_CHECK;
+
+/*
+ * Call fn for each block, by rising offset, until it returns non-zero, which is then returned; else 0. No lock is held
+ * meanwhile: fn may create and give up blocks, and meets those that come behind the one it was called for. ram is
+ * borrowed for the call; fn may take a reference. Any thread. -EINVAL: vm or fn is NULL.
+ */
+typedef int gmem_ram_fn(void *opaque, gmem_ram *ram);
+GMEM_API int gmem_ram_foreach(gmem_vm *vm, gmem_ram_fn *fn, void *opaque);
 
 #ifdef __cplusplus
 }

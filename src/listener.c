@@ -10,6 +10,7 @@
  * are refused then. The turn is not a lock (vm.c), so no lock of the library is held in a callback.
  */
 #include "listener.h"
+#include "trace.h"
 #include "changed.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -66,6 +67,26 @@ static int call_user(const struct gmem__event *event)
     return 0;
 }
 
+static const char *listener_name(const struct gmem__event *event)
+{
+    return event->listener->user->name ? event->listener->user->name : "";
+}
+
+static void trace_call(gmem_vm *vm, const struct gmem__event *event, int err)
+{
+    struct gmem_trace_event made = {.kind = GMEM_TRACE_LISTENER_CALL};
+
+    GMEM__PROBE5(listener_call, listener_name(event), call_names[event->call], event->section.first,
+                 event->section.last, err);
+    if (!gmem__traced(vm, made.kind))
+        return;
+    made.u.listener.name = listener_name(event);
+    made.u.listener.call = call_names[event->call];
+    made.u.listener.section = event->section.region ? &event->section : NULL;
+    made.u.listener.err = err;
+    gmem_trace_emit(vm, &made);
+}
+
 static int make_call(gmem_vm *vm, const struct gmem__event *event)
 {
     int err;
@@ -75,14 +96,10 @@ static int make_call(gmem_vm *vm, const struct gmem__event *event)
     GMEM__COUNT(vm, listener_calls, 1);
     vm->notifying = true;
     err = call_user(event);
+    trace_call(vm, event, err);
     vm->notifying = false;
     /* A positive answer is no errno; it must not pass for success or for one. */
     return err > 0 ? -EINVAL : err;
-}
-
-static const char *listener_name(const struct gmem__event *event)
-{
-    return event->listener->user->name ? event->listener->user->name : "";
 }
 
 static void make_call_anyway(gmem_vm *vm, const struct gmem__event *event)
@@ -713,12 +730,27 @@ static int ask_range(void *opaque, const struct gmem__range *range)
     return 0;
 }
 
+static void trace_ask(gmem_region *region, uint64_t first, uint64_t last, bool clear)
+{
+    struct gmem_trace_event event = {.kind = GMEM_TRACE_DIRTY_SYNC};
+
+    GMEM__PROBE4(dirty_sync, &region->name[0], clear, first, last);
+    if (!gmem__traced(region->vm, event.kind))
+        return;
+    event.u.dirty.region = region;
+    event.u.dirty.clear = clear;
+    event.u.dirty.first = first;
+    event.u.dirty.last = last;
+    gmem__trace_with_turn(region->vm, &event);
+}
+
 /* Ask every listener, for every visible piece of [first, last] of region; all are asked whatever one says. */
 static int ask_all(gmem_region *region, uint64_t first, uint64_t last, bool clear)
 {
     struct asking asking = {region, first, last, clear, NULL, 0};
     struct gmem__link *link;
 
+    trace_ask(region, first, last, clear);
     for (link = region->vm->spaces.next; link != &region->vm->spaces; link = link->next) {
         asking.space = GMEM__OF(link, gmem_space, vm_link);
         (void)gmem__tree_walk(gmem__space_view(asking.space)->tree, 0, GMEM__LAST, ask_range, &asking);

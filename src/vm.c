@@ -11,8 +11,10 @@
  * up.
  */
 #include "vm.h"
+#include "coalesce.h"
 #include "ram.h"
 #include "space.h"
+#include "trace.h"
 #include "transaction.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -155,6 +157,11 @@ bool gmem__turn_mine(gmem_vm *vm)
     return mine;
 }
 
+bool gmem__turn_notifying(gmem_vm *vm)
+{
+    return gmem__turn_mine(vm) && vm->notifying;
+}
+
 void gmem__turn_poke(gmem_vm *vm)
 {
     bool taken = false;
@@ -194,6 +201,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
     vm->backlog_max = known.backlog_max ? known.backlog_max : GMEM_BACKLOG_DEFAULT;
     gmem__link_init(&vm->rams);
     gmem__link_init(&vm->mmio_ops);
+    gmem__link_init(&vm->guards);
     gmem__link_init(&vm->regions);
     gmem__link_init(&vm->spaces);
     gmem__link_init(&vm->listeners);
@@ -229,6 +237,7 @@ void gmem_vm_destroy(gmem_vm *vm)
         return;
     while (gmem__turn_mine(vm) && vm->savepoint_count > 0)
         gmem_vm_abort(vm);
+    gmem_vm_flush_coalesced(vm);
     while (!gmem__link_empty(&vm->listeners)) {
         link = vm->listeners.next;
         gmem_listener_unregister(vm, GMEM__OF(link, struct gmem__listener, link)->user);
@@ -239,6 +248,10 @@ void gmem_vm_destroy(gmem_vm *vm)
     gmem__rcu_barrier();
     gmem__shown_end(vm->none);
     gmem__region_free_all(vm);
+    gmem__guard_free_all(vm);
+    gmem__hook_end(vm);
+    gmem__trace_end(vm);
+    free(vm->counts_gone);
     while (!gmem__link_empty(&vm->rams))
         gmem__ram_free(GMEM__OF(vm->rams.next, gmem_ram, link));
     free(vm->savepoints);
@@ -265,5 +278,6 @@ void gmem_vm_stats(gmem_vm *vm, struct gmem_vm_stats *ret_stats)
     READ(ranges_compared);
     READ(nodes_visited);
     READ(nodes_copied);
+    ret_stats->reentrant = __atomic_load_n(&vm->reentrant, __ATOMIC_RELAXED);
 #undef READ
 }

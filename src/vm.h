@@ -12,7 +12,13 @@
 
 #define GMEM__REASON_MAX 512u
 
+struct gmem__hook;
+struct gmem__tracer;
 struct gmem__undo;
+
+/* Why accesses to devices are not made on the shortest way: somebody watches all of a vm. */
+#define GMEM__WATCH_STATS 0x1u
+#define GMEM__WATCH_TRACE 0x2u
 
 /* A list head or link; empty when it points to itself. */
 struct gmem__link {
@@ -48,6 +54,8 @@ static inline void gmem__link_remove(struct gmem__link *link)
 
 #define GMEM__OF(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
+struct gmem__access_counts;
+
 struct gmem_vm {
     enum gmem_endian endian; /* LITTLE or BIG, never NATIVE; immutable */
     gmem_log_fn *log;        /* immutable */
@@ -67,6 +75,21 @@ struct gmem_vm {
     char reason[GMEM__REASON_MAX];
     struct gmem__link rams;     /* struct gmem_ram.link, by rising offset */
     struct gmem__link mmio_ops; /* struct gmem__mmio_ops.link, the latest used first */
+    struct gmem__link guards;   /* struct gmem_guard.link, by age */
+    uint64_t guards_made;
+    unsigned watch; /* GMEM__WATCH_*; written with the mutex, atomic */
+
+    /* Found in a read section: gmem__rcu_set() with the mutex. */
+    struct gmem__hook *hook;     /* NULL: nobody else queues writes */
+    struct gmem__tracer *tracer; /* NULL: nobody asked for events */
+
+    /* Atomic. */
+    uint32_t trace_mask;                     /* the tracer's */
+    bool coalescing;                         /* writes are queued */
+    bool nesting_logged;                     /* that callbacks nested too deep */
+    unsigned long queued;                    /* of all guards */
+    uint64_t reentrant;                      /* accesses refused */
+    struct gmem__access_counts *counts_gone; /* with the mutex: of regions that are freed; NULL: nothing was counted */
 
     /* Below: only with the writer turn. */
     bool notifying;         /* a listener callback runs: edits are refused */
@@ -112,8 +135,9 @@ void gmem__note_reason(gmem_vm *vm, int err, const char *format, ...) __attribut
  */
 int gmem__turn_acquire(gmem_vm *vm) GMEM_MUST_CHECK;
 void gmem__turn_release(gmem_vm *vm);
-/* Whether this thread has the turn. */
+/* Whether this thread has the turn; and is inside a listener or log callback of a commit of its own. */
 bool gmem__turn_mine(gmem_vm *vm);
+bool gmem__turn_notifying(gmem_vm *vm);
 /* Free dead regions now if nobody has the turn; otherwise its holder will. Any thread, never waits. */
 void gmem__turn_poke(gmem_vm *vm);
 

@@ -6,12 +6,15 @@
 #include <gmem/access.h>
 #include <gmem/base.h>
 #include <gmem/cache.h>
+#include <gmem/device.h>
+#include <gmem/guard.h>
 #include <gmem/introspect.h>
 #include <gmem/listener.h>
 #include <gmem/map.h>
 #include <gmem/ram.h>
 #include <gmem/region.h>
 #include <gmem/space.h>
+#include <gmem/trace.h>
 #include <gmem/vm.h>
 
 #endif

@@ -22,10 +22,13 @@ static void count(uint64_t *counter, uint64_t by)
 /* That of the region if it is to be counted now. */
 static struct gmem_access_stats *counts_of(const gmem_region *region)
 {
-    struct gmem__access_counts *counts = NULL;
+    const struct gmem__device *device;
+    struct gmem__access_counts *counts;
 
-    if (__atomic_load_n(&region->vm->watch, __ATOMIC_RELAXED) & GMEM__WATCH_STATS)
-        counts = gmem__rcu_get(region->counts);
+    if (!(__atomic_load_n(&region->vm->watch, __ATOMIC_RELAXED) & GMEM__WATCH_STATS))
+        return NULL;
+    device = gmem__rcu_get(region->device);
+    counts = device ? gmem__rcu_get(device->counts) : NULL;
     return counts ? &counts->is : NULL;
 }
 
@@ -256,6 +259,15 @@ static void add(struct gmem_access_stats *sum, const struct gmem_access_stats *m
 #undef ADD
 }
 
+static void add_region(struct gmem_access_stats *sum, const gmem_region *region)
+{
+    const struct gmem__device *device = gmem__rcu_get(region->device);
+    const struct gmem__access_counts *counts = device ? gmem__rcu_get(device->counts) : NULL;
+
+    if (counts)
+        add(sum, &counts->is);
+}
+
 /* With the turn. */
 static int make_counts(gmem_vm *vm)
 {
@@ -294,27 +306,21 @@ int gmem_vm_set_access_stats(gmem_vm *vm, bool on)
 
 void gmem_region_access_stats(const gmem_region *region, struct gmem_access_stats *ret_stats)
 {
-    const struct gmem__access_counts *counts = gmem__rcu_get(region->counts);
     struct gmem_access_stats sum = {0};
 
-    if (counts)
-        add(&sum, &counts->is);
+    add_region(&sum, region);
     *ret_stats = sum;
 }
 
 void gmem_vm_access_stats(gmem_vm *vm, struct gmem_access_stats *ret_stats)
 {
     struct gmem_access_stats sum = {0};
-    const gmem_region *region;
     struct gmem__link *link;
     int err = gmem__turn_acquire(vm);
 
     /* Refused is who has the turn already. */
-    for (link = vm->regions.next; link != &vm->regions; link = link->next) {
-        region = GMEM__OF(link, gmem_region, vm_link);
-        if (region->counts)
-            add(&sum, &region->counts->is);
-    }
+    for (link = vm->regions.next; link != &vm->regions; link = link->next)
+        add_region(&sum, GMEM__OF(link, gmem_region, vm_link));
     pthread_mutex_lock(&vm->mutex);
     if (vm->counts_gone)
         add(&sum, &vm->counts_gone->is);

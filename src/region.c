@@ -217,9 +217,9 @@ void gmem__region_mark_up(gmem_region *region, uint64_t epoch)
 
 /* --- what is around the callbacks ------------------------------------------------------------------------------------- */
 
-int gmem__region_watch(gmem_region *region)
+/* It is there for good once it is. */
+static int make_device(gmem_region *region)
 {
-    const struct gmem_owner *owner = region->owner;
     struct gmem__device *device;
 
     if (region->device)
@@ -227,11 +227,52 @@ int gmem__region_watch(gmem_region *region)
     device = calloc(1, sizeof(*device));
     if (!device)
         return -ENOMEM;
-    device->guard = owner ? owner->guard : NULL;
-    device->lock = owner && owner->lock.lock ? &owner->lock : NULL;
     gmem__rcu_set(region->device, device);
-    if (region->ops)
+    return 0;
+}
+
+int gmem__region_watch(gmem_region *region)
+{
+    int err = make_device(region);
+
+    if (!err && region->ops && !region->device->looked) {
+        region->device->looked = true;
         gmem__mmio_ops_look(region->vm, region->ops, true);
+    }
+    return err;
+}
+
+/* The guard and the lock of a region that nothing knows of yet. */
+static int device_owned(gmem_region *region, const struct gmem_owner *owner)
+{
+    int err;
+
+    if (!owner || (!owner->guard && !owner->lock.lock))
+        return 0;
+    err = gmem__region_watch(region);
+    if (err)
+        return err;
+    if (owner->guard)
+        region->device->guard = gmem_guard_ref(owner->guard);
+    if (owner->lock.lock) {
+        region->device->lock_is = owner->lock;
+        region->device->lock = &region->device->lock_is;
+    }
+    gmem__guard_named(owner->guard, &owner->lock);
+    return 0;
+}
+
+int gmem__region_count(gmem_region *region)
+{
+    struct gmem__access_counts *counts;
+    int err = make_device(region);
+
+    if (err || region->device->counts)
+        return err;
+    counts = gmem__alloc_lines(sizeof(*counts));
+    if (!counts)
+        return -ENOMEM;
+    gmem__rcu_set(region->device->counts, counts);
     return 0;
 }
 
@@ -301,33 +342,19 @@ void gmem__region_published(gmem_region *region)
     }
 }
 
-int gmem__region_count(gmem_region *region)
-{
-    struct gmem__access_counts *counts;
-
-    if (region->counts)
-        return 0;
-    counts = gmem__alloc_lines(sizeof(*counts));
-    if (!counts)
-        return -ENOMEM;
-    gmem__rcu_set(region->counts, counts);
-    return 0;
-}
-
 /* What was counted of a region that ends stays in the vm's sum. */
-static void counts_end(gmem_region *region)
+static void counts_end(gmem_vm *vm, struct gmem__access_counts *counts)
 {
-    const uint64_t *from = (const uint64_t *)region->counts;
-    gmem_vm *vm = region->vm;
+    const uint64_t *from = (const uint64_t *)counts;
     size_t i;
 
-    if (!from)
+    if (!counts)
         return;
     pthread_mutex_lock(&vm->mutex);
-    for (i = 0; vm->counts_gone && i < sizeof(*region->counts) / sizeof(*from); i++)
+    for (i = 0; vm->counts_gone && i < sizeof(*counts) / sizeof(*from); i++)
         ((uint64_t *)vm->counts_gone)[i] += from[i];
     pthread_mutex_unlock(&vm->mutex);
-    free(region->counts);
+    free(counts);
 }
 
 static void device_end(gmem_region *region)
@@ -336,21 +363,20 @@ static void device_end(gmem_region *region)
 
     if (!device)
         return;
-    if (region->ops)
+    if (device->looked)
         gmem__mmio_ops_look(region->vm, region->ops, false);
     if (device->guard && device->coalesced)
         __atomic_fetch_sub(&device->guard->coalescing, 1, __ATOMIC_RELAXED);
     gmem__eventfds_unref(device->eventfds);
     gmem__intervals_unref(device->coalesced);
+    counts_end(region->vm, device->counts);
+    gmem_guard_unref(device->guard);
     free(device);
 }
 
 static void region_free(gmem_region *region)
 {
     device_end(region);
-    counts_end(region);
-    if (region->owner)
-        gmem_guard_unref(region->owner->guard);
     gmem_ram_unref(region->ram);
     gmem__mmio_ops_put(region->vm, region->ops);
     free(region->owner);
@@ -435,18 +461,18 @@ static size_t text_size(const char *text)
     return length > GMEM_NAME_MAX ? 0 : length + 1;
 }
 
-/* owner with its label behind it; NULL: no memory. */
-static struct gmem_owner *owner_copy(const struct gmem_owner *owner)
+/* NULL: no memory. */
+static struct gmem__owner *owner_copy(const struct gmem_owner *owner)
 {
     size_t size = text_size(owner->label);
-    struct gmem_owner *copy = malloc(sizeof(*copy) + size);
+    struct gmem__owner *copy = malloc(sizeof(*copy) + size);
 
     if (!copy)
         return NULL;
-    *copy = *owner;
-    copy->label = memcpy(copy + 1, owner->label ? owner->label : "", size);
-    if (copy->guard)
-        gmem_guard_ref(copy->guard);
+    copy->opaque = owner->opaque;
+    copy->ref = owner->ref;
+    copy->unref = owner->unref;
+    memcpy(copy->label, owner->label ? owner->label : "", size);
     return copy;
 }
 
@@ -542,18 +568,15 @@ int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, c
 }
 
 /* Make ops, which are resolved, those of a region that nothing knows of yet; else there is no region. */
-static int set_ops(gmem_region *region, const struct gmem_mmio_ops *ops, void *opaque)
+static int set_ops(gmem_region *region, const struct gmem_mmio_ops *ops, void *opaque, const struct gmem_owner *owner)
 {
-    const struct gmem_owner *owner = region->owner;
     gmem_vm *vm = region->vm;
     int err;
 
     region->opaque = opaque;
     err = gmem__mmio_ops_get(vm, ops, &region->ops);
-    if (!err && owner && (owner->guard || owner->lock.lock)) {
-        gmem__guard_named(owner->guard, &owner->lock);
-        err = gmem__region_watch(region);
-    }
+    if (!err)
+        err = device_owned(region, owner);
     if (!err)
         return 0;
     region_free(region);
@@ -578,7 +601,7 @@ static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
     if (err)
         return err;
     region->ram = gmem_ram_ref(ram);
-    err = ops ? set_ops(region, ops, opaque) : 0;
+    err = ops ? set_ops(region, ops, opaque, owner) : 0;
     return err ? err : region_enrol(region, NULL, 0, ret_region);
 }
 
@@ -635,7 +658,7 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
     if (!err)
         err = region_new(vm, GMEM_KIND_MMIO, name, size, owner, &region);
     if (!err)
-        err = set_ops(region, &known, opaque);
+        err = set_ops(region, &known, opaque, owner);
     return err ? err : region_enrol(region, NULL, 0, ret_region);
 }
 

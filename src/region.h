@@ -48,13 +48,24 @@ struct gmem__intervals {
     struct gmem__interval items[]; /* by first, last */
 };
 
+/* What every region keeps of struct gmem_owner. */
+struct gmem__owner {
+    void *opaque;
+    void (*ref)(void *opaque);
+    void (*unref)(void *opaque);
+    char label[];
+};
+
 /*
  * What is to be done around the callbacks of a region, if there is anything: few have one. It is made once, before what is in
  * it, and stays.
  */
 struct gmem__device {
-    gmem_guard *guard;            /* the owner's, or NULL; immutable */
-    const struct gmem_lock *lock; /* the owner's, or NULL; immutable */
+    gmem_guard *guard;            /* the owner's, a reference held, or NULL; immutable */
+    const struct gmem_lock *lock; /* the owner's, below, or NULL; immutable */
+    struct gmem_lock lock_is;
+    bool looked; /* accesses look at it, and not only while all of the vm is watched; with the turn */
+    struct gmem__access_counts *counts; /* gmem__rcu_set() once; NULL: nothing was ever counted */
 
     /* As of the latest commit: gmem__rcu_set() with the turn; a reference held; NULL: none. */
     struct gmem__eventfds *eventfds;
@@ -91,15 +102,14 @@ struct gmem_region {
     unsigned long pins; /* of views, lookups and maps: while there are any the owner is referenced */
 
     /* Immutable, but for what says that it is not. */
-    struct gmem__mmio_ops *ops;         /* mmio, romd: a reference held; else NULL */
-    struct gmem__device *device;        /* gmem__rcu_set() once; NULL: there is nothing to do */
-    struct gmem__access_counts *counts; /* the same; NULL: nothing was ever counted */
-    void *opaque;                       /* the device's, for the callbacks */
+    struct gmem__mmio_ops *ops;  /* mmio, romd: a reference held; else NULL */
+    struct gmem__device *device; /* gmem__rcu_set() once; NULL: there is nothing to do, nor was anything counted */
+    void *opaque;                /* the device's, for the callbacks */
     enum gmem_kind kind;
     bool dead;    /* atomic, any thread: it has been put on vm->dead */
     bool reaches; /* with the turn: it or something that shows it is shown (never false by mistake) */
     gmem_vm *vm;
-    struct gmem_owner *owner; /* its label behind it; NULL: none */
+    struct gmem__owner *owner; /* NULL: none */
     gmem_ram *ram;
 
     /* Only with the writer turn. */

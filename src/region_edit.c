@@ -579,8 +579,8 @@ static int insert_interval(gmem_region *region, uint64_t first, uint64_t last)
     props.coalesced = now;
     err = edit_watched(region, &props);
     gmem__intervals_unref(now);
-    if (!err && region->owner && region->owner->guard && region->owner->lock.lock)
-        err = gmem__queue_create(region->owner->guard);
+    if (!err && region->device && region->device->guard && region->device->lock)
+        err = gmem__queue_create(region->device->guard);
     return err;
 }
 

@@ -97,31 +97,42 @@ static uint64_t number(const uint8_t *bytes, unsigned size, enum gmem_endian ord
     return value;
 }
 
-bool gmem__device_signal(gmem_region *region, uint64_t offset, unsigned size, const uint8_t *bytes,
-                         enum gmem_endian order)
+/* What such a write signals, or NULL. *ret_data is its number. */
+static const struct gmem__signal *match(const struct gmem__device *device, uint64_t offset, unsigned size,
+                                        const uint8_t *bytes, enum gmem_endian order, uint64_t *ret_data)
 {
-    const struct gmem__device *device = gmem__rcu_get(region->device);
-    const struct gmem__eventfds *all = device ? gmem__rcu_get(device->eventfds) : NULL;
+    const struct gmem__eventfds *all = gmem__rcu_get(device->eventfds);
     struct gmem_eventfd wanted = {.offset = offset, .size = (uint8_t)size, .match = true};
-    struct gmem_trace_event event = {.kind = GMEM_TRACE_EVENTFD};
     const struct gmem__signal *signal;
-    struct gmem_access_stats *counts;
-    uint64_t data;
 
     if (!all)
-        return false;
-    data = number(bytes, size, order);
-    wanted.data = data;
+        return NULL;
+    *ret_data = number(bytes, size, order);
+    wanted.data = *ret_data;
     signal = find(all, &wanted);
     wanted.match = false;
     wanted.data = 0;
     if (!signal)
         signal = find(all, &wanted);
     wanted.size = 0;
-    if (!signal)
-        signal = find(all, &wanted);
+    return signal ? signal : find(all, &wanted);
+}
+
+bool gmem__device_signal(gmem_region *region, uint64_t offset, unsigned size, const uint8_t *bytes,
+                         enum gmem_endian order)
+{
+    const struct gmem__device *device = gmem__rcu_get(region->device);
+    struct gmem_trace_event event = {.kind = GMEM_TRACE_EVENTFD};
+    const struct gmem__signal *signal;
+    struct gmem_access_stats *counts;
+    uint64_t data = 0;
+
+    signal = device ? match(device, offset, size, bytes, order, &data) : NULL;
     if (!signal)
         return false;
+    /* What was written before is with the device by then. */
+    if (gmem__coalesced_waiting(device->guard))
+        gmem__coalesced_drain(device->guard);
     gmem__signal_send(signal);
     counts = counts_of(region);
     if (counts)
@@ -159,17 +170,6 @@ static bool queue(const struct gmem__mmio *mmio, const struct gmem__device *devi
     return false;
 }
 
-/* Whether the write signals an eventfd, which is all then. What was written before is with the device by then. */
-static bool signals(const struct gmem__mmio *mmio, const struct gmem__device *device, uint64_t offset, unsigned size,
-                    const uint8_t *bytes)
-{
-    if (!gmem__rcu_get(device->eventfds))
-        return false;
-    if (gmem__coalesced_waiting(device->guard))
-        gmem__coalesced_drain(device->guard);
-    return gmem__device_signal(mmio->region, offset, size, bytes, mmio->ops->endian);
-}
-
 bool gmem__device_signal_whole(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes)
 {
     const struct gmem__device *device = gmem__rcu_get(mmio->region->device);
@@ -177,7 +177,7 @@ bool gmem__device_signal_whole(const struct gmem__mmio *mmio, uint64_t offset, u
     if (!device || (device->guard && gmem_guard_inside(device->guard)))
         return false;
     gmem__coalesced_ask(mmio->vm, device);
-    return signals(mmio, device, offset, size, bytes);
+    return gmem__device_signal(mmio->region, offset, size, bytes, mmio->ops->endian);
 }
 
 bool gmem__device_enter(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes,
@@ -195,7 +195,7 @@ bool gmem__device_enter(const struct gmem__mmio *mmio, uint64_t offset, unsigned
     } else {
         gmem__coalesced_ask(mmio->vm, device);
         *ret_result = GMEM_OK;
-        if (bytes && signals(mmio, device, offset, size, bytes))
+        if (bytes && gmem__device_signal(mmio->region, offset, size, bytes, mmio->ops->endian))
             return false;
         if (queue(mmio, device, offset, size, bytes))
             return false;

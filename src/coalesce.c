@@ -198,21 +198,28 @@ static void hook_free(struct gmem__rcu_head *head)
 int gmem_vm_set_coalesced_flush(gmem_vm *vm, gmem_coalesced_flush_fn *flush, void *opaque)
 {
     struct gmem__hook *now = NULL, *old;
+    bool busy;
 
     if (!vm)
         return -EINVAL;
-    if (gmem__rcu_inside() || gmem__turn_notifying(vm))
-        return gmem__refuse(vm, -EBUSY, "setting who flushes coalesced writes from inside a callback");
     if (flush) {
         now = malloc(sizeof(*now));
         if (!now)
             return gmem__refuse(vm, -ENOMEM, "no memory for who flushes coalesced writes");
         *now = (struct gmem__hook){.flush = flush, .opaque = opaque};
     }
+    /* Others' callbacks may wait for the turn. */
+    busy = gmem__rcu_inside() || gmem__turn_mine(vm);
     pthread_mutex_lock(&vm->mutex);
     old = vm->hook;
-    gmem__rcu_set(vm->hook, now);
+    busy = busy && old;
+    if (!busy)
+        gmem__rcu_set(vm->hook, now);
     pthread_mutex_unlock(&vm->mutex);
+    if (busy) {
+        free(now);
+        return gmem__refuse(vm, -EBUSY, "setting who flushes where one can't wait for the end of the one before");
+    }
     if (old) {
         gmem__rcu_defer(&old->rcu, hook_free);
         gmem__rcu_barrier();

@@ -72,17 +72,19 @@ static const char *listener_name(const struct gmem__event *event)
     return event->listener->user->name ? event->listener->user->name : "";
 }
 
-static void trace_call(gmem_vm *vm, const struct gmem__event *event, int err)
+/* section is NULL where a call has none. In the callback's place: edits are refused. */
+static void trace_call(gmem_vm *vm, const struct gmem_listener *user, const char *call,
+                       const struct gmem_section *section, int err)
 {
     struct gmem_trace_event made = {.kind = GMEM_TRACE_LISTENER_CALL};
+    const char *name = user->name ? user->name : "";
 
-    GMEM__PROBE5(listener_call, listener_name(event), call_names[event->call], event->section.first,
-                 event->section.last, err);
+    GMEM__PROBE5(listener_call, name, call, section ? section->first : 0, section ? section->last : 0, err);
     if (!gmem__traced(vm, made.kind))
         return;
-    made.u.listener.name = listener_name(event);
-    made.u.listener.call = call_names[event->call];
-    made.u.listener.section = event->section.region ? &event->section : NULL;
+    made.u.listener.name = name;
+    made.u.listener.call = call;
+    made.u.listener.section = section;
     made.u.listener.err = err;
     gmem_trace_emit(vm, &made);
 }
@@ -96,7 +98,7 @@ static int make_call(gmem_vm *vm, const struct gmem__event *event)
     GMEM__COUNT(vm, listener_calls, 1);
     vm->notifying = true;
     err = call_user(event);
-    trace_call(vm, event, err);
+    trace_call(vm, event->listener->user, call_names[event->call], event->section.region ? &event->section : NULL, err);
     vm->notifying = false;
     /* A positive answer is no errno; it must not pass for success or for one. */
     return err > 0 ? -EINVAL : err;
@@ -700,6 +702,7 @@ static void ask(struct asking *asking, const struct gmem__listener *listener, co
     GMEM__COUNT(vm, listener_calls, 1);
     vm->notifying = true;
     err = call_section(asking->clear ? listener->user->log_clear : listener->user->log_sync, listener->user, section);
+    trace_call(vm, listener->user, asking->clear ? "log_clear" : "log_sync", section, err);
     vm->notifying = false;
     /* A positive answer is no errno, as in make_call(). */
     err = err > 0 ? -EINVAL : err;

@@ -28,23 +28,31 @@ static void tracer_free(struct gmem__rcu_head *head)
 int gmem_vm_set_trace(gmem_vm *vm, uint32_t mask, gmem_trace_fn *fn, void *opaque)
 {
     struct gmem__tracer *now = NULL, *old;
+    bool busy;
 
     if (!vm || (mask & ~GMEM_TRACE_ALL))
         return -EINVAL;
-    if (gmem__rcu_inside() || gmem__turn_notifying(vm))
-        return gmem__refuse(vm, -EBUSY, "setting a trace from inside a callback");
     if (mask && fn) {
         now = malloc(sizeof(*now));
         if (!now)
             return gmem__refuse(vm, -ENOMEM, "no memory for a trace");
         *now = (struct gmem__tracer){.mask = mask, .fn = fn, .opaque = opaque};
     }
+    /* Others' callbacks may wait for the turn. */
+    busy = gmem__rcu_inside() || gmem__turn_mine(vm);
     pthread_mutex_lock(&vm->mutex);
     old = vm->tracer;
-    gmem__rcu_set(vm->tracer, now);
-    __atomic_store_n(&vm->trace_mask, now ? mask : 0, __ATOMIC_RELAXED);
-    gmem__mmio_ops_watch(vm, GMEM__WATCH_TRACE, now && (mask & GMEM__TRACE_MMIO));
+    busy = busy && old;
+    if (!busy) {
+        gmem__rcu_set(vm->tracer, now);
+        __atomic_store_n(&vm->trace_mask, now ? mask : 0, __ATOMIC_RELAXED);
+        gmem__mmio_ops_watch(vm, GMEM__WATCH_TRACE, now && (mask & GMEM__TRACE_MMIO));
+    }
     pthread_mutex_unlock(&vm->mutex);
+    if (busy) {
+        free(now);
+        return gmem__refuse(vm, -EBUSY, "setting another trace where one can't wait for the end of the one before");
+    }
     if (old) {
         gmem__rcu_defer(&old->rcu, tracer_free);
         gmem__rcu_barrier();

@@ -157,11 +157,6 @@ bool gmem__turn_mine(gmem_vm *vm)
     return mine;
 }
 
-bool gmem__turn_notifying(gmem_vm *vm)
-{
-    return gmem__turn_mine(vm) && vm->notifying;
-}
-
 void gmem__turn_poke(gmem_vm *vm)
 {
     bool taken = false;

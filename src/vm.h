@@ -135,9 +135,8 @@ void gmem__note_reason(gmem_vm *vm, int err, const char *format, ...) __attribut
  */
 int gmem__turn_acquire(gmem_vm *vm) GMEM_MUST_CHECK;
 void gmem__turn_release(gmem_vm *vm);
-/* Whether this thread has the turn; and is inside a listener or log callback of a commit of its own. */
+/* Whether this thread has the turn. */
 bool gmem__turn_mine(gmem_vm *vm);
-bool gmem__turn_notifying(gmem_vm *vm);
 /* Free dead regions now if nobody has the turn; otherwise its holder will. Any thread, never waits. */
 void gmem__turn_poke(gmem_vm *vm);
 

@@ -47,7 +47,8 @@ GMEM_API void gmem_vm_flush_coalesced(gmem_vm *vm);
  * replaces the one before; NULL takes it away. When the call returns the one before is not called any more, nor running.
  *
  * -EINVAL  vm is NULL
- * -EBUSY   called from inside a callback of the library, which would wait for itself
+ * -EBUSY   there is one to wait for, and this is called from inside a callback of the library or a transaction of the
+ *          caller's, for which it might have to wait in turn
  * -ENOMEM  out of memory
  */
 typedef void gmem_coalesced_flush_fn(void *opaque);

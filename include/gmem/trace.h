@@ -118,7 +118,8 @@ typedef void gmem_trace_fn(void *opaque, gmem_vm *vm, const struct gmem_trace_ev
  * mask: no more. When the call returns the one before is not called any more, nor running.
  *
  * -EINVAL  vm is NULL, or mask has a bit that is no kind's
- * -EBUSY   called from inside a callback of the library, which would wait for itself
+ * -EBUSY   there is one to wait for, and this is called from inside a callback of the library or a transaction of the
+ *          caller's, for which it might have to wait in turn
  * -ENOMEM  out of memory
  */
 GMEM_API int gmem_vm_set_trace(gmem_vm *vm, uint32_t mask, gmem_trace_fn *fn, void *opaque) GMEM_MUST_CHECK;

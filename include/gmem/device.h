@@ -81,7 +81,7 @@ GMEM_API int gmem_vm_set_access_stats(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
 
 /*
  * What was counted of a region, and of all regions of a vm, those that are gone included; zeros if nothing was. Each figure
- * is right, and they are of one moment while no other thread makes accesses. Any thread.
+ * is right, and they are of one moment while no other thread makes accesses. Any thread; that of a vm waits for the turn.
  */
 GMEM_API void gmem_region_access_stats(const gmem_region *region, struct gmem_access_stats *ret_stats);
 GMEM_API void gmem_vm_access_stats(gmem_vm *vm, struct gmem_access_stats *ret_stats);

@@ -96,7 +96,7 @@ static void to_bytes(const struct word *word, uint64_t value, uint8_t *bytes)
         bytes[word->order == GMEM_ENDIAN_LITTLE ? i : word->size - 1 - i] = (uint8_t)(value >> 8 * i);
 }
 
-static inline gmem_result load_other(const struct word *word, uint64_t *ret_value)
+static inline __attribute__((always_inline)) gmem_result load_other(const struct word *word, uint64_t *ret_value)
 {
     gmem_view *view = gmem__space_view(word->space);
     const struct gmem__range *range = gmem__view_find(view, word->addr);
@@ -130,7 +130,7 @@ static inline gmem_result load_other(const struct word *word, uint64_t *ret_valu
     return result;
 }
 
-static inline gmem_result store_other(const struct word *word, uint64_t value)
+static inline __attribute__((always_inline)) gmem_result store_other(const struct word *word, uint64_t value)
 {
     gmem_view *view = gmem__space_view(word->space);
     const struct gmem__range *range = gmem__view_find(view, word->addr);

@@ -91,6 +91,12 @@ static inline bool gmem__mmio_is_call(const struct gmem__mmio_ops *ops, uint64_t
     return ops && (__atomic_load_n(&ops->call_sizes, __ATOMIC_RELAXED) & size) && !(offset & (size - 1));
 }
 
+/* The same of one that is watched, or would nest too deep: for gmem__device_load() and gmem__device_store(). */
+static inline bool gmem__mmio_is_single(const struct gmem__mmio_ops *ops, uint64_t offset, unsigned size)
+{
+    return ops && (ops->single_sizes & size) && !(offset & (size - 1));
+}
+
 gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out);
 gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length);
 

@@ -122,6 +122,10 @@ static inline __attribute__((always_inline)) gmem_result load_other(const struct
             GMEM__PROBE4(mmio_read, range->opaque, range->offset + skip, word->size, value);
             *ret_value = in_order(value, word->size, ops->is.endian, word->order);
             return result;
+        } else if (gmem__mmio_is_single(ops, range->offset + skip, word->size)) {
+            result = gmem__device_load(word->space, range, word->addr, word->size, word->attrs, &value);
+            *ret_value = in_order(value, word->size, ops->is.endian, word->order);
+            return result;
         }
     }
     access.out = bytes;
@@ -157,6 +161,10 @@ static inline __attribute__((always_inline)) gmem_result store_other(const struc
             result = ops->is.write(range->opaque, range->offset + skip, word->size, word->attrs, value);
             gmem__call_end();
             return result;
+        } else if (gmem__mmio_is_single(ops, range->offset + skip, word->size) &&
+                   !(range->attrs & GMEM_RANGE_READONLY)) {
+            value = in_order(value, word->size, word->order, ops->is.endian);
+            return gmem__device_store(word->space, range, word->addr, word->size, word->attrs, value);
         }
     }
     to_bytes(word, value, bytes);

@@ -36,6 +36,15 @@ static void value_to_bytes(uint64_t value, uint8_t *bytes, unsigned size, enum g
     memcpy(bytes, &word, sizeof(word));
 }
 
+/* The number of size bytes, of which there need not be more. */
+static uint64_t bytes_value(const uint8_t *bytes, unsigned size, enum gmem_endian order)
+{
+    uint8_t word[WORD_MAX] = {0};
+
+    memcpy(word, bytes, size);
+    return bytes_to_value(word, size, order);
+}
+
 /* --- what the callbacks implement ---------------------------------------------------------------------------------- */
 
 /* The accesses around a piece: count of size bytes each, from offset on. */
@@ -171,8 +180,8 @@ static gmem_result bus_read(const struct gmem__mmio *mmio, uint64_t offset, unsi
     }
     if (result & (GMEM_RESULT_REFUSED | GMEM_RESULT_REENTRANT))
         memset(out, mmio->fill, size);
-    if (mmio->region)
-        gmem__device_trace(mmio, offset, size, out, false, result);
+    if (gmem__device_watched(mmio))
+        gmem__device_trace(mmio, offset, size, bytes_value(out, size, mmio->ops->endian), false, result);
     return result;
 }
 
@@ -185,8 +194,8 @@ static gmem_result bus_write(const struct gmem__mmio *mmio, uint64_t offset, uns
         result = accepted(mmio, offset, size, true) ? write_piece(mmio, offset, size, bytes) : GMEM_RESULT_REFUSED;
         gmem__device_leave(&entry);
     }
-    if (mmio->region)
-        gmem__device_trace(mmio, offset, size, bytes, true, result);
+    if (gmem__device_watched(mmio))
+        gmem__device_trace(mmio, offset, size, bytes_value(bytes, size, mmio->ops->endian), true, result);
     return result;
 }
 
@@ -212,7 +221,7 @@ gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint
         size = bus_piece(mmio->ops, offset, left);
         result |= bus_read(mmio, offset, size, out);
     }
-    if (mmio->region)
+    if (gmem__device_watched(mmio))
         gmem__device_count(mmio, length, false, result);
     return result;
 }
@@ -252,7 +261,68 @@ gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uin
         gather(mmio, in, size, bytes);
         result |= bus_write(mmio, offset, size, bytes);
     }
-    if (mmio->region)
+    if (gmem__device_watched(mmio))
         gmem__device_count(mmio, length, true, result);
+    return result;
+}
+
+/* --- one callback, with what is around it ---------------------------------------------------------------------------- */
+
+static struct gmem__mmio mmio_of(const gmem_space *space, const struct gmem__range *range, uint64_t addr,
+                                 struct gmem_attrs attrs)
+{
+    return (struct gmem__mmio){
+        .ops = &range->ops->is,
+        .opaque = range->opaque,
+        .attrs = attrs,
+        .vm = space->vm,
+        .region = gmem__mmio_ops_watched(range->ops) ? range->region : NULL,
+        .addr = addr,
+        .offset = range->offset + (addr - range->first),
+        .fill = space->fill,
+    };
+}
+
+gmem_result gmem__device_load(const gmem_space *space, const struct gmem__range *range, uint64_t addr, unsigned size,
+                              struct gmem_attrs attrs, uint64_t *ret_value)
+{
+    const struct gmem__mmio mmio = mmio_of(space, range, addr, attrs);
+    struct gmem_guard_entry entry;
+    gmem_result result;
+    uint64_t value = 0;
+
+    if (gmem__device_enter(&mmio, mmio.offset, size, NULL, &entry, &result)) {
+        result = mmio.ops->read(mmio.opaque, mmio.offset, size, attrs, &value);
+        GMEM__PROBE4(mmio_read, mmio.opaque, mmio.offset, size, value);
+        gmem__device_leave(&entry);
+    } else if (mmio.fill) {
+        value = UINT64_MAX >> 8 * (WORD_MAX - size);
+    }
+    if (gmem__device_watched(&mmio)) {
+        gmem__device_trace(&mmio, mmio.offset, size, value, false, result);
+        gmem__device_count(&mmio, size, false, result);
+    }
+    *ret_value = value;
+    return result;
+}
+
+gmem_result gmem__device_store(const gmem_space *space, const struct gmem__range *range, uint64_t addr, unsigned size,
+                               struct gmem_attrs attrs, uint64_t value)
+{
+    const struct gmem__mmio mmio = mmio_of(space, range, addr, attrs);
+    struct gmem_guard_entry entry;
+    uint8_t bytes[WORD_MAX];
+    gmem_result result;
+
+    value_to_bytes(value, bytes, size, mmio.ops->endian);
+    if (gmem__device_enter(&mmio, mmio.offset, size, bytes, &entry, &result)) {
+        GMEM__PROBE4(mmio_write, mmio.opaque, mmio.offset, size, value);
+        result = mmio.ops->write(mmio.opaque, mmio.offset, size, attrs, value);
+        gmem__device_leave(&entry);
+    }
+    if (gmem__device_watched(&mmio)) {
+        gmem__device_trace(&mmio, mmio.offset, size, value, true, result);
+        gmem__device_count(&mmio, size, true, result);
+    }
     return result;
 }

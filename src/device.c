@@ -213,8 +213,8 @@ void gmem__device_leave(struct gmem_guard_entry *entry)
 
 /* --- who watches ------------------------------------------------------------------------------------------------------ */
 
-void gmem__device_trace(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes,
-                        bool is_write, gmem_result result)
+void gmem__device_trace(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint64_t value, bool is_write,
+                        gmem_result result)
 {
     struct gmem_trace_event event = {.kind = is_write ? GMEM_TRACE_MMIO_WRITE : GMEM_TRACE_MMIO_READ};
 
@@ -223,7 +223,7 @@ void gmem__device_trace(const struct gmem__mmio *mmio, uint64_t offset, unsigned
     event.u.mmio.region = mmio->region;
     event.u.mmio.addr = mmio->addr + (offset - mmio->offset);
     event.u.mmio.offset = offset;
-    event.u.mmio.value = number(bytes, size, mmio->ops->endian);
+    event.u.mmio.value = value;
     event.u.mmio.size = size;
     event.u.mmio.result = result;
     gmem_trace_emit(mmio->vm, &event);

@@ -39,9 +39,20 @@ bool gmem__device_signal(gmem_region *region, uint64_t offset, unsigned size, co
 /* The same of a write that the bus is about to cut, if its device may be entered. mmio->region is there. */
 bool gmem__device_signal_whole(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes);
 
-/* For who watches: what became of an access of the bus, and of the whole access, length bytes. */
-void gmem__device_trace(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes,
-                        bool is_write, gmem_result result);
+/* For who watches all of the vm: what became of an access of the bus, and of the whole access, length bytes. */
+void gmem__device_trace(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint64_t value, bool is_write,
+                        gmem_result result);
 void gmem__device_count(const struct gmem__mmio *mmio, uint64_t length, bool is_write, gmem_result result);
+
+static inline bool gmem__device_watched(const struct gmem__mmio *mmio)
+{
+    return __atomic_load_n(&mmio->vm->watch, __ATOMIC_RELAXED) && mmio->region;
+}
+
+/* An access that is one callback (gmem__mmio_is_single()) to a range that is not readonly; value in the device's order. */
+gmem_result gmem__device_load(const gmem_space *space, const struct gmem__range *range, uint64_t addr, unsigned size,
+                              struct gmem_attrs attrs, uint64_t *ret_value);
+gmem_result gmem__device_store(const gmem_space *space, const struct gmem__range *range, uint64_t addr, unsigned size,
+                               struct gmem_attrs attrs, uint64_t value);
 
 #endif

@@ -40,7 +40,7 @@ static void settle(const gmem_vm *vm, struct gmem__mmio_ops *ops)
 
     /* Release: pairs with gmem__mmio_ops_watched(). */
     __atomic_store_n(&ops->watched, watched, __ATOMIC_RELEASE);
-    __atomic_store_n(&ops->call_sizes, watched ? 0 : call_sizes(&ops->is), __ATOMIC_RELEASE);
+    __atomic_store_n(&ops->call_sizes, watched ? 0 : ops->single_sizes, __ATOMIC_RELEASE);
 }
 
 static struct gmem__mmio_ops *find_latest(gmem_vm *vm, const struct gmem_mmio_ops *ops)
@@ -72,6 +72,7 @@ int gmem__mmio_ops_get(gmem_vm *vm, const struct gmem_mmio_ops *ops, struct gmem
             return -ENOMEM;
         }
         found->is = *ops;
+        found->single_sizes = call_sizes(ops);
         settle(vm, found);
     }
     gmem__link_before(vm->mmio_ops.next, &found->link);

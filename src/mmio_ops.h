@@ -15,7 +15,8 @@ struct gmem__mmio_ops {
      * asked about; none while it is watched. So what is done around callbacks costs nothing where it is not done.
      */
     uint8_t call_sizes;
-    bool watched; /* an access has to look at its region, or vm->watch: there may be more to do than call */
+    uint8_t single_sizes; /* the same whether or not it is watched; immutable */
+    bool watched;         /* an access has to look at its region, or vm->watch: there may be more to do than call */
 
     struct gmem__link link; /* in vm->mmio_ops, the latest used first */
     size_t refs;

@@ -334,7 +334,7 @@ static void test_eventfd(void **state)
 /* From inside a callback: its own device's are left, others' are delivered. */
 static void test_flush_from_a_callback(void **state)
 {
-    struct gmem_owner owner = {0};
+    struct gmem_owner owner;
     struct fixture f;
     gmem_region *plain;
 

@@ -122,6 +122,7 @@ static int set_slot(struct gmem_kvm *kvm, const struct gmem__slot *slot, uint32_
         gmem__kvm_trace_line(line, &call, err);
         options->trace(options->trace_opaque, line);
     }
+    gmem__kvm_trace_event(kvm->vm, &call, err);
     return err;
 }
 

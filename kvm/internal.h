@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <gmem/base.h>
 #include <linux/kvm.h>
 
 /* What a VM's kernel offers. */
@@ -26,5 +27,7 @@ int gmem__kvm_set(int vm_fd, const struct kvm_userspace_memory_region *call);
 
 /* The text of QEMU's trace event kvm_set_user_memory for a call that returned ret (0 or a negative errno). */
 void gmem__kvm_trace_line(char buf[GMEM__TRACE_LINE], const struct kvm_userspace_memory_region *call, int ret);
+/* The same as an event of vm's (gmem/trace.h). */
+void gmem__kvm_trace_event(gmem_vm *vm, const struct kvm_userspace_memory_region *call, int ret);
 
 #endif

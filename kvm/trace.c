@@ -6,6 +6,7 @@
  * and up.
  */
 #include "internal.h"
+#include <gmem/trace.h>
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +20,19 @@ void gmem__kvm_trace_line(char buf[GMEM__TRACE_LINE], const struct kvm_userspace
                    " ua=0x%" PRIx64 " ret=%d",
                    call->slot, call->flags, (uint64_t)call->guest_phys_addr, (uint64_t)call->memory_size,
                    (uint64_t)call->userspace_addr, ret);
+}
+
+void gmem__kvm_trace_event(gmem_vm *vm, const struct kvm_userspace_memory_region *call, int ret)
+{
+    struct gmem_trace_event event = {.kind = GMEM_TRACE_SLOT};
+
+    event.u.slot.slot = call->slot;
+    event.u.slot.flags = call->flags;
+    event.u.slot.gpa = call->guest_phys_addr;
+    event.u.slot.size = call->memory_size;
+    event.u.slot.host = call->userspace_addr;
+    event.u.slot.err = ret;
+    gmem_trace_emit(vm, &event);
 }
 
 int gmem_trace_pci_cfg_write(char *buf, size_t size, const char *name, unsigned bus, unsigned device, unsigned function,

@@ -9,7 +9,7 @@
  * copies from COPY_WORDS bytes on is memcpy's where both ends are aligned: whole words, which the memcpy of every host that is
  * supported moves as such.
  */
-#include "access.h"
+#include "device.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -150,6 +150,28 @@ static void host_fill(uint8_t *host, uint8_t value, uint64_t length)
 
 /* --- one range ----------------------------------------------------------------------------------------------------- */
 
+/* The region of a range with callbacks, if an access has to look at it. */
+static gmem_region *watched_region(const struct gmem__range *range)
+{
+    return gmem__mmio_ops_watched(range->ops) ? range->region : NULL;
+}
+
+/* What claims addresses takes nothing but what an eventfd waits for. */
+static gmem_result reserved_write(const struct gmem__access *access, const struct gmem__range *range, uint64_t offset,
+                                  uint64_t length)
+{
+    uint8_t bytes[8];
+
+    if (length > 8 || (length & (length - 1)) || (range->attrs & GMEM_RANGE_READONLY))
+        return GMEM_RESULT_DECODE;
+    memset(bytes, *access->in, length);
+    if (access->what != GMEM__FILL)
+        memcpy(bytes, access->in, length);
+    return gmem__device_signal(range->region, offset, (unsigned)length, bytes, access->space->vm->endian)
+               ? GMEM_OK
+               : GMEM_RESULT_DECODE;
+}
+
 static gmem_result range_read(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
                               uint64_t length)
 {
@@ -161,17 +183,22 @@ static gmem_result range_read(struct gmem__access *access, const struct gmem__ra
         gmem__host_read(range->host + skip, access->out, length);
         return GMEM_OK;
     }
-    return gmem__mmio_read(
-        &(struct gmem__mmio){
-            .ops = &range->ops->is, .opaque = range->opaque, .attrs = access->attrs, .fill = access->space->fill},
-        range->offset + skip, length, access->out);
+    return gmem__mmio_read(&(struct gmem__mmio){.ops = &range->ops->is,
+                                                .opaque = range->opaque,
+                                                .attrs = access->attrs,
+                                                .vm = access->space->vm,
+                                                .region = watched_region(range),
+                                                .addr = range->first + skip,
+                                                .offset = range->offset + skip,
+                                                .fill = access->space->fill},
+                           range->offset + skip, length, access->out);
 }
 
 static gmem_result range_write(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
                                uint64_t length)
 {
     if (range->region->kind == GMEM_KIND_RESERVED)
-        return GMEM_RESULT_DECODE;
+        return reserved_write(access, range, range->offset + skip, length);
     if (range->attrs & GMEM_RANGE_READONLY)
         return GMEM_OK;
     if (gmem__range_writes_directly(range)) {
@@ -185,6 +212,10 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
     return gmem__mmio_write(&(struct gmem__mmio){.ops = &range->ops->is,
                                                  .opaque = range->opaque,
                                                  .attrs = access->attrs,
+                                                 .vm = access->space->vm,
+                                                 .region = watched_region(range),
+                                                 .addr = range->first + skip,
+                                                 .offset = range->offset + skip,
                                                  .in = access->in,
                                                  .in_step = access->what == GMEM__FILL ? 0 : 1},
                             range->offset + skip, length);

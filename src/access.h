@@ -95,15 +95,25 @@ struct gmem__mmio {
     const struct gmem_mmio_ops *ops;
     void *opaque;
     struct gmem_attrs attrs;
-    uint8_t fill; /* what refused pieces read as */
+    gmem_vm *vm;
+    gmem_region *region; /* NULL: it need not be looked at, and nobody watches */
+    uint64_t addr;       /* in the space, and */
+    uint64_t offset;     /* in the region: where the access begins; to say it, and nothing else */
+    uint8_t fill;        /* what refused pieces read as */
     const uint8_t *in;
     size_t in_step;
 };
 
-/* Whether an access of size bytes at offset is one callback of that size, about which accepts() is not asked. */
+/* Whether an access of size bytes at offset is one callback of that size, about which nobody else is asked or told. */
 static inline bool gmem__mmio_is_call(const struct gmem__mmio_ops *ops, uint64_t offset, unsigned size)
 {
-    return ops && (ops->call_sizes & size) && !(offset & (size - 1));
+    return ops && (__atomic_load_n(&ops->call_sizes, __ATOMIC_RELAXED) & size) && !(offset & (size - 1));
+}
+
+/* The same of one that is watched, or would nest too deep: for gmem__device_load() and gmem__device_store(). */
+static inline bool gmem__mmio_is_single(const struct gmem__mmio_ops *ops, uint64_t offset, unsigned size)
+{
+    return ops && (ops->single_sizes & size) && !(offset & (size - 1));
 }
 
 gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out);

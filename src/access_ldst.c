@@ -6,7 +6,7 @@
  * of host memory, which a hint of the thread finds by a compare and an add; and what a device takes as one callback of the
  * same size. Guarantees as in access.c; all of it runs in an RCU read section.
  */
-#include "access.h"
+#include "device.h"
 
 #define NATIVE(space) ((space)->vm->endian)
 
@@ -78,7 +78,7 @@ static void to_bytes(const struct word *word, uint64_t value, uint8_t *bytes)
         bytes[word->order == GMEM_ENDIAN_LITTLE ? i : word->size - 1 - i] = (uint8_t)(value >> 8 * i);
 }
 
-static inline gmem_result load_other(const struct word *word, uint64_t *ret_value)
+static inline __attribute__((always_inline)) gmem_result load_other(const struct word *word, uint64_t *ret_value)
 {
     gmem_view *view = gmem__space_view(word->space);
     const struct gmem__range *range = gmem__view_find(view, word->addr);
@@ -98,8 +98,14 @@ static inline gmem_result load_other(const struct word *word, uint64_t *ret_valu
                 *ret_value = in_order(value, word->size, GMEM__HOST_ENDIAN, word->order);
                 return GMEM_OK;
             }
-        } else if (gmem__mmio_is_call(ops, range->offset + skip, word->size)) {
+        } else if (gmem__mmio_is_call(ops, range->offset + skip, word->size) && gmem__call_begin()) {
             result = ops->is.read(range->opaque, range->offset + skip, word->size, word->attrs, &value);
+            gmem__call_end();
+            GMEM__PROBE4(mmio_read, range->opaque, range->offset + skip, word->size, value);
+            *ret_value = in_order(value, word->size, ops->is.endian, word->order);
+            return result;
+        } else if (gmem__mmio_is_single(ops, range->offset + skip, word->size)) {
+            result = gmem__device_load(word->space, range, word->addr, word->size, word->attrs, &value);
             *ret_value = in_order(value, word->size, ops->is.endian, word->order);
             return result;
         }
@@ -110,12 +116,13 @@ static inline gmem_result load_other(const struct word *word, uint64_t *ret_valu
     return result;
 }
 
-static inline gmem_result store_other(const struct word *word, uint64_t value)
+static inline __attribute__((always_inline)) gmem_result store_other(const struct word *word, uint64_t value)
 {
     gmem_view *view = gmem__space_view(word->space);
     const struct gmem__range *range = gmem__view_find(view, word->addr);
     struct gmem__access access = {.space = word->space, .attrs = word->attrs, .what = GMEM__WRITE};
     const struct gmem__mmio_ops *ops;
+    gmem_result result;
     uint8_t bytes[8];
     uint64_t skip;
 
@@ -130,9 +137,17 @@ static inline gmem_result store_other(const struct word *word, uint64_t value)
                 gmem__range_written(range, skip, word->size);
                 return GMEM_OK;
             }
-        } else if (gmem__mmio_is_call(ops, range->offset + skip, word->size) && !(range->attrs & GMEM_RANGE_READONLY)) {
-            return ops->is.write(range->opaque, range->offset + skip, word->size, word->attrs,
-                                 in_order(value, word->size, word->order, ops->is.endian));
+        } else if (gmem__mmio_is_call(ops, range->offset + skip, word->size) && !(range->attrs & GMEM_RANGE_READONLY) &&
+                   gmem__call_begin()) {
+            value = in_order(value, word->size, word->order, ops->is.endian);
+            GMEM__PROBE4(mmio_write, range->opaque, range->offset + skip, word->size, value);
+            result = ops->is.write(range->opaque, range->offset + skip, word->size, word->attrs, value);
+            gmem__call_end();
+            return result;
+        } else if (gmem__mmio_is_single(ops, range->offset + skip, word->size) &&
+                   !(range->attrs & GMEM_RANGE_READONLY)) {
+            value = in_order(value, word->size, word->order, ops->is.endian);
+            return gmem__device_store(word->space, range, word->addr, word->size, word->attrs, value);
         }
     }
     to_bytes(word, value, bytes);

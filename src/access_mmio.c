@@ -13,7 +13,7 @@
  * Runs in the RCU read section of the access (see access.c), without a lock; nothing here outlives a callback but what the
  * section keeps alive.
  */
-#include "access.h"
+#include "device.h"
 #include <endian.h>
 
 #define WORD_MAX 8u
@@ -34,6 +34,15 @@ static void value_to_bytes(uint64_t value, uint8_t *bytes, unsigned size, enum g
     uint64_t word = order == GMEM_ENDIAN_BIG ? htobe64(value << spare) : htole64(value);
 
     memcpy(bytes, &word, sizeof(word));
+}
+
+/* The number of size bytes, of which there need not be more. */
+static uint64_t bytes_value(const uint8_t *bytes, unsigned size, enum gmem_endian order)
+{
+    uint8_t word[WORD_MAX] = {0};
+
+    memcpy(word, bytes, size);
+    return bytes_to_value(word, size, order);
 }
 
 /* --- what the callbacks implement ---------------------------------------------------------------------------------- */
@@ -67,13 +76,17 @@ static gmem_result call_read(const struct gmem__mmio *mmio, uint64_t offset, uns
     uint64_t value = 0;
     gmem_result result = mmio->ops->read(mmio->opaque, offset, size, mmio->attrs, &value);
 
+    GMEM__PROBE4(mmio_read, mmio->opaque, offset, size, value);
     value_to_bytes(value, bytes, size, mmio->ops->endian);
     return result;
 }
 
 static gmem_result call_write(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes)
 {
-    return mmio->ops->write(mmio->opaque, offset, size, mmio->attrs, bytes_to_value(bytes, size, mmio->ops->endian));
+    uint64_t value = bytes_to_value(bytes, size, mmio->ops->endian);
+
+    GMEM__PROBE4(mmio_write, mmio->opaque, offset, size, value);
+    return mmio->ops->write(mmio->opaque, offset, size, mmio->attrs, value);
 }
 
 /* The part of a piece that one access of its cover has: skip bytes into the access, from bytes into the piece, count. */
@@ -156,39 +169,160 @@ static bool accepted(const struct gmem__mmio *mmio, uint64_t offset, unsigned si
     return !ops->valid.accepts || ops->valid.accepts(mmio->opaque, offset, size, is_write, mmio->attrs);
 }
 
+static gmem_result bus_read(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint8_t *out)
+{
+    struct gmem_guard_entry entry;
+    gmem_result result;
+
+    if (gmem__device_enter(mmio, offset, size, NULL, &entry, &result)) {
+        result = accepted(mmio, offset, size, false) ? read_piece(mmio, offset, size, out) : GMEM_RESULT_REFUSED;
+        gmem__device_leave(&entry);
+    }
+    if (result & (GMEM_RESULT_REFUSED | GMEM_RESULT_REENTRANT))
+        memset(out, mmio->fill, size);
+    if (gmem__device_watched(mmio))
+        gmem__device_trace(mmio, offset, size, bytes_value(out, size, mmio->ops->endian), false, result);
+    return result;
+}
+
+static gmem_result bus_write(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes)
+{
+    struct gmem_guard_entry entry;
+    gmem_result result;
+
+    if (gmem__device_enter(mmio, offset, size, bytes, &entry, &result)) {
+        result = accepted(mmio, offset, size, true) ? write_piece(mmio, offset, size, bytes) : GMEM_RESULT_REFUSED;
+        gmem__device_leave(&entry);
+    }
+    if (gmem__device_watched(mmio))
+        gmem__device_trace(mmio, offset, size, bytes_value(bytes, size, mmio->ops->endian), true, result);
+    return result;
+}
+
+void gmem__queued_deliver(const struct gmem__queued *write)
+{
+    const struct gmem__mmio mmio = {.ops = &write->region->ops->is,
+                                    .opaque = write->region->opaque,
+                                    .attrs = write->attrs,
+                                    .vm = write->region->vm};
+
+    gmem__calls.depth++;
+    (void)write_piece(&mmio, write->offset, write->size, write->bytes);
+    gmem__calls.depth--;
+}
+
 gmem_result gmem__mmio_read(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length, uint8_t *out)
 {
     gmem_result result = GMEM_OK;
+    uint64_t left = length;
     unsigned size;
 
-    for (; length > 0; length -= size, offset += size, out += size) {
-        size = bus_piece(mmio->ops, offset, length);
-        if (accepted(mmio, offset, size, false)) {
-            result |= read_piece(mmio, offset, size, out);
-        } else {
-            memset(out, mmio->fill, size);
-            result |= GMEM_RESULT_REFUSED;
-        }
+    for (; left > 0; left -= size, offset += size, out += size) {
+        size = bus_piece(mmio->ops, offset, left);
+        result |= bus_read(mmio, offset, size, out);
     }
+    if (gmem__device_watched(mmio))
+        gmem__device_count(mmio, length, false, result);
     return result;
+}
+
+static void gather(const struct gmem__mmio *mmio, const uint8_t *in, unsigned size, uint8_t *bytes)
+{
+    unsigned i;
+
+    for (i = 0; i < size && i < WORD_MAX; i++)
+        bytes[i] = in[i * mmio->in_step];
+}
+
+/* Whether an eventfd waits for the whole of a write that the bus cuts. */
+static bool signals_whole(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length)
+{
+    uint8_t bytes[WORD_MAX] = {0};
+
+    if (!mmio->region || length > WORD_MAX || (length & (length - 1)) || bus_piece(mmio->ops, offset, length) == length)
+        return false;
+    gather(mmio, mmio->in, (unsigned)length, bytes);
+    return gmem__device_signal_whole(mmio, offset, (unsigned)length, bytes);
 }
 
 gmem_result gmem__mmio_write(const struct gmem__mmio *mmio, uint64_t offset, uint64_t length)
 {
     const uint8_t *in = mmio->in;
     gmem_result result = GMEM_OK;
-    unsigned size, i;
+    uint64_t left = length;
+    unsigned size;
 
-    for (; length > 0; length -= size, offset += size, in += size * mmio->in_step) {
+    if (signals_whole(mmio, offset, length))
+        left = 0;
+    for (; left > 0; left -= size, offset += size, in += size * mmio->in_step) {
         uint8_t bytes[WORD_MAX];
 
-        size = bus_piece(mmio->ops, offset, length);
-        for (i = 0; i < size; i++)
-            bytes[i] = in[i * mmio->in_step];
-        if (accepted(mmio, offset, size, true))
-            result |= write_piece(mmio, offset, size, bytes);
-        else
-            result |= GMEM_RESULT_REFUSED;
+        size = bus_piece(mmio->ops, offset, left);
+        gather(mmio, in, size, bytes);
+        result |= bus_write(mmio, offset, size, bytes);
+    }
+    if (gmem__device_watched(mmio))
+        gmem__device_count(mmio, length, true, result);
+    return result;
+}
+
+/* --- one callback, with what is around it ---------------------------------------------------------------------------- */
+
+static struct gmem__mmio mmio_of(const gmem_space *space, const struct gmem__range *range, uint64_t addr,
+                                 struct gmem_attrs attrs)
+{
+    return (struct gmem__mmio){
+        .ops = &range->ops->is,
+        .opaque = range->opaque,
+        .attrs = attrs,
+        .vm = space->vm,
+        .region = gmem__mmio_ops_watched(range->ops) ? range->region : NULL,
+        .addr = addr,
+        .offset = range->offset + (addr - range->first),
+        .fill = space->fill,
+    };
+}
+
+gmem_result gmem__device_load(const gmem_space *space, const struct gmem__range *range, uint64_t addr, unsigned size,
+                              struct gmem_attrs attrs, uint64_t *ret_value)
+{
+    const struct gmem__mmio mmio = mmio_of(space, range, addr, attrs);
+    struct gmem_guard_entry entry;
+    gmem_result result;
+    uint64_t value = 0;
+
+    if (gmem__device_enter(&mmio, mmio.offset, size, NULL, &entry, &result)) {
+        result = mmio.ops->read(mmio.opaque, mmio.offset, size, attrs, &value);
+        GMEM__PROBE4(mmio_read, mmio.opaque, mmio.offset, size, value);
+        gmem__device_leave(&entry);
+    } else if (mmio.fill) {
+        value = UINT64_MAX >> 8 * (WORD_MAX - size);
+    }
+    if (gmem__device_watched(&mmio)) {
+        gmem__device_trace(&mmio, mmio.offset, size, value, false, result);
+        gmem__device_count(&mmio, size, false, result);
+    }
+    *ret_value = value;
+    return result;
+}
+
+gmem_result gmem__device_store(const gmem_space *space, const struct gmem__range *range, uint64_t addr, unsigned size,
+                               struct gmem_attrs attrs, uint64_t value)
+{
+    const struct gmem__mmio mmio = mmio_of(space, range, addr, attrs);
+    struct gmem_guard_entry entry;
+    uint8_t bytes[WORD_MAX];
+    gmem_result result;
+
+    value_to_bytes(value, bytes, size, mmio.ops->endian);
+    if (gmem__device_enter(&mmio, mmio.offset, size, bytes, &entry, &result)) {
+        GMEM__PROBE4(mmio_write, mmio.opaque, mmio.offset, size, value);
+        result = mmio.ops->write(mmio.opaque, mmio.offset, size, attrs, value);
+        gmem__device_leave(&entry);
+    }
+    if (gmem__device_watched(&mmio)) {
+        gmem__device_trace(&mmio, mmio.offset, size, value, true, result);
+        gmem__device_count(&mmio, size, true, result);
     }
     return result;
 }

@@ -16,6 +16,7 @@
  */
 #include "changed.h"
 #include "render.h"
+#include "trace.h"
 #include "transaction.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -326,6 +327,37 @@ static int render_all(struct commit *commit)
 
 /* --- the end --- */
 
+static void trace_view(gmem_vm *vm, const struct gmem__shown *shown, const struct gmem__changes *changes)
+{
+    struct gmem_trace_event event = {.kind = GMEM_TRACE_VIEW_PUBLISHED};
+
+    GMEM__PROBE4(view_published, vm, shown->root ? shown->root->name : "", changes->first, changes->last);
+    if (!gmem__traced(vm, event.kind))
+        return;
+    event.u.view.root = shown->root;
+    event.u.view.ranges = shown->view->count;
+    event.u.view.first = changes->first;
+    event.u.view.last = changes->last;
+    gmem__trace_with_turn(vm, &event);
+}
+
+static void trace_commit(gmem_vm *vm, enum gmem_trace_kind kind, int err)
+{
+    struct gmem_trace_event event = {.kind = kind};
+
+    if (kind == GMEM_TRACE_COMMIT_BEGIN)
+        GMEM__PROBE2(commit_begin, vm, vm->undo_count);
+    else if (kind == GMEM_TRACE_COMMIT_END)
+        GMEM__PROBE2(commit_end, vm, vm->undo_count);
+    else
+        GMEM__PROBE3(commit_refused, vm, vm->undo_count, err);
+    if (!gmem__traced(vm, kind))
+        return;
+    event.u.commit.edits = vm->undo_count;
+    event.u.commit.err = err;
+    gmem__trace_with_turn(vm, &event);
+}
+
 static void publish_version(gmem_vm *vm, struct gmem__shown *shown)
 {
     struct gmem__next *next = shown->next;
@@ -339,6 +371,7 @@ static void publish_version(gmem_vm *vm, struct gmem__shown *shown)
     before->dropped_room = before->dropped_count + 1;
     next->dropped = NULL;
     gmem__shown_publish(shown, next->view, next->changes.first, next->changes.last);
+    trace_view(vm, shown, &next->changes);
     /* That of a fresh one counts with the spaces that take it up. */
     if (!shown->fresh)
         GMEM__COUNT(vm, views_published, 1);
@@ -349,12 +382,15 @@ static void publish(gmem_vm *vm)
     struct gmem__link *link;
     struct gmem__shown *shown;
     gmem_space *space;
+    size_t i;
 
     for (link = vm->shown.next; link != &vm->shown; link = link->next) {
         shown = GMEM__OF(link, struct gmem__shown, link);
         if (shown->next && shown->next->view)
             publish_version(vm, shown);
     }
+    for (i = 0; i < vm->undo_count; i++)
+        gmem__region_published(vm->undos[i].region);
     if (vm->roots_moved) {
         for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
             space = GMEM__OF(link, gmem_space, vm_link);
@@ -445,6 +481,7 @@ int gmem__commit(gmem_vm *vm)
     if (vm->undo_count == 0 && !vm->fresh_spaces)
         return 0;
     GMEM__COUNT(vm, commits, 1);
+    trace_commit(vm, GMEM_TRACE_COMMIT_BEGIN, 0);
     commit.was_epoch = gmem__changed_was(vm);
     commit.all_ranges = gmem__listeners_want_nop(vm);
     err = settle_roots(&commit);
@@ -464,5 +501,6 @@ int gmem__commit(gmem_vm *vm)
         publish(vm);
     }
     clean_up(vm, !err);
+    trace_commit(vm, err ? GMEM_TRACE_COMMIT_REFUSED : GMEM_TRACE_COMMIT_END, err);
     return err;
 }

@@ -28,6 +28,8 @@
  *     target_offset  address string, for an alias: where in the target it begins
  *     log          number, optional: bit c is set when client c wants dirty logging
  *     owner        string, optional: the owner's label
+ *     accesses     object, optional: for mmio and romd while accesses are counted (gmem/device.h): reads, writes, read_bytes,
+ *                  write_bytes, refused, errors, reentrant, eventfds and coalesced, each a number
  *     children     array of ids in the order in which they win (to rebuild: place the last one first)
  *
  * Flat: {"format": "gmem-flat", "version": 1, "views": [VIEW...]}
@@ -226,6 +228,27 @@ static int add_children(struct work *work, const gmem_region *region)
     return err;
 }
 
+/* What was counted of a region, if it is. */
+static void add_accesses(struct gmem__text *text, const gmem_region *region)
+{
+    struct gmem_access_stats stats;
+
+    if (!region->ops || !(__atomic_load_n(&region->vm->watch, __ATOMIC_RELAXED) & GMEM__WATCH_STATS))
+        return;
+    gmem_region_access_stats(region, &stats);
+    gmem__text_format(text, ", \"accesses\": {\"reads\": %" PRIu64 ", \"writes\": %" PRIu64, stats.reads, stats.writes);
+#define ADD(member) gmem__text_format(text, ", \"" #member "\": %" PRIu64, stats.member)
+    ADD(read_bytes);
+    ADD(write_bytes);
+    ADD(refused);
+    ADD(errors);
+    ADD(reentrant);
+    ADD(eventfds);
+    ADD(coalesced);
+#undef ADD
+    gmem__text_string(text, "}");
+}
+
 static int add_region(struct work *work, const gmem_region *region)
 {
     struct gmem__text *text = &work->print->text;
@@ -253,6 +276,7 @@ static int add_region(struct work *work, const gmem_region *region)
         err = work_add(work, p->target);
     }
     add_optional(text, p->attrs, region);
+    add_accesses(text, region);
     if (!err)
         err = add_children(work, region);
     gmem__text_string(text, "}");

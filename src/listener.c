@@ -10,6 +10,7 @@
  * are refused then. The turn is not a lock (vm.c), so no lock of the library is held in a callback.
  */
 #include "listener.h"
+#include "trace.h"
 #include "changed.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -66,6 +67,28 @@ static int call_user(const struct gmem__event *event)
     return 0;
 }
 
+static const char *listener_name(const struct gmem__event *event)
+{
+    return event->listener->user->name ? event->listener->user->name : "";
+}
+
+/* section is NULL where a call has none. In the callback's place: edits are refused. */
+static void trace_call(gmem_vm *vm, const struct gmem_listener *user, const char *call,
+                       const struct gmem_section *section, int err)
+{
+    struct gmem_trace_event made = {.kind = GMEM_TRACE_LISTENER_CALL};
+    const char *name = user->name ? user->name : "";
+
+    GMEM__PROBE5(listener_call, name, call, section ? section->first : 0, section ? section->last : 0, err);
+    if (!gmem__traced(vm, made.kind))
+        return;
+    made.u.listener.name = name;
+    made.u.listener.call = call;
+    made.u.listener.section = section;
+    made.u.listener.err = err;
+    gmem_trace_emit(vm, &made);
+}
+
 static int make_call(gmem_vm *vm, const struct gmem__event *event)
 {
     int err;
@@ -75,14 +98,10 @@ static int make_call(gmem_vm *vm, const struct gmem__event *event)
     GMEM__COUNT(vm, listener_calls, 1);
     vm->notifying = true;
     err = call_user(event);
+    trace_call(vm, event->listener->user, call_names[event->call], event->section.region ? &event->section : NULL, err);
     vm->notifying = false;
     /* A positive answer is no errno; it must not pass for success or for one. */
     return err > 0 ? -EINVAL : err;
-}
-
-static const char *listener_name(const struct gmem__event *event)
-{
-    return event->listener->user->name ? event->listener->user->name : "";
 }
 
 static void make_call_anyway(gmem_vm *vm, const struct gmem__event *event)
@@ -673,6 +692,7 @@ static void ask(struct asking *asking, const struct gmem__listener *listener, co
     GMEM__COUNT(vm, listener_calls, 1);
     vm->notifying = true;
     err = call_section(asking->clear ? listener->user->log_clear : listener->user->log_sync, listener->user, section);
+    trace_call(vm, listener->user, asking->clear ? "log_clear" : "log_sync", section, err);
     vm->notifying = false;
     /* A positive answer is no errno, as in make_call(). */
     err = err > 0 ? -EINVAL : err;
@@ -710,11 +730,27 @@ static int ask_range(void *opaque, const struct gmem__range *range)
     return 0;
 }
 
+static void trace_ask(const struct asking *asking)
+{
+    struct gmem_trace_event event = {.kind = GMEM_TRACE_DIRTY_SYNC};
+
+    GMEM__PROBE4(dirty_sync, asking->region ? &asking->region->name[0] : "", asking->clear, asking->first,
+                 asking->last);
+    if (!gmem__traced(asking->vm, event.kind))
+        return;
+    event.u.dirty.region = asking->region;
+    event.u.dirty.clear = asking->clear;
+    event.u.dirty.first = asking->first;
+    event.u.dirty.last = asking->last;
+    gmem__trace_with_turn(asking->vm, &event);
+}
+
 /* Ask every listener, for every visible piece; all are asked whatever one says. With the turn. */
 static int ask_all(struct asking *asking)
 {
     struct gmem__link *link;
 
+    trace_ask(asking);
     for (link = asking->vm->spaces.next; link != &asking->vm->spaces; link = link->next) {
         asking->space = GMEM__OF(link, gmem_space, vm_link);
         (void)gmem__tree_walk(gmem__space_view(asking->space)->tree, 0, GMEM__LAST, ask_range, asking);

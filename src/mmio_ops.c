@@ -34,6 +34,15 @@ static uint8_t call_sizes(const struct gmem_mmio_ops *ops)
     return (uint8_t)sizes;
 }
 
+static void settle(const gmem_vm *vm, struct gmem__mmio_ops *ops)
+{
+    bool watched = ops->watchers > 0 || vm->watch != 0;
+
+    /* Release: pairs with gmem__mmio_ops_watched(). */
+    __atomic_store_n(&ops->watched, watched, __ATOMIC_RELEASE);
+    __atomic_store_n(&ops->call_sizes, watched ? 0 : ops->single_sizes, __ATOMIC_RELEASE);
+}
+
 static struct gmem__mmio_ops *find_latest(gmem_vm *vm, const struct gmem_mmio_ops *ops)
 {
     struct gmem__link *link = vm->mmio_ops.next;
@@ -63,13 +72,31 @@ int gmem__mmio_ops_get(gmem_vm *vm, const struct gmem_mmio_ops *ops, struct gmem
             return -ENOMEM;
         }
         found->is = *ops;
-        found->call_sizes = call_sizes(ops);
+        found->single_sizes = call_sizes(ops);
+        settle(vm, found);
     }
     gmem__link_before(vm->mmio_ops.next, &found->link);
     found->refs++;
     pthread_mutex_unlock(&vm->mutex);
     *ret_ops = found;
     return 0;
+}
+
+void gmem__mmio_ops_look(gmem_vm *vm, struct gmem__mmio_ops *ops, bool look)
+{
+    pthread_mutex_lock(&vm->mutex);
+    ops->watchers += look ? 1 : (size_t)-1;
+    settle(vm, ops);
+    pthread_mutex_unlock(&vm->mutex);
+}
+
+void gmem__mmio_ops_watch(gmem_vm *vm, unsigned bit, bool on)
+{
+    struct gmem__link *link;
+
+    __atomic_store_n(&vm->watch, on ? vm->watch | bit : vm->watch & ~bit, __ATOMIC_RELAXED);
+    for (link = vm->mmio_ops.next; link != &vm->mmio_ops; link = link->next)
+        settle(vm, GMEM__OF(link, struct gmem__mmio_ops, link));
 }
 
 void gmem__mmio_ops_put(gmem_vm *vm, struct gmem__mmio_ops *ops)

@@ -13,6 +13,7 @@
 #include "dirty.h"
 #include "ram_backing.h"
 #include "range.h"
+#include "trace.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,21 @@ static int refuse_create(gmem_vm *vm, int err, const char *id)
 
 /* ------------------------------------------------------------------------------------------------------------------- */
 
+static void trace(gmem_ram *ram, enum gmem_trace_kind kind)
+{
+    struct gmem_trace_event event = {.kind = kind};
+
+    if (kind == GMEM_TRACE_RAM_CREATED)
+        GMEM__PROBE3(ram_created, ram->vm, ram->id, ram->size);
+    else
+        GMEM__PROBE3(ram_ended, ram->vm, ram->id, ram->size);
+    if (!gmem__traced(ram->vm, kind))
+        return;
+    event.u.ram.id = ram->id;
+    event.u.ram.size = ram->size;
+    gmem_trace_emit(ram->vm, &event);
+}
+
 /* With options that were checked. */
 static int create_checked(gmem_vm *vm, const struct gmem_ram_options *options, gmem_ram **ret_ram)
 {
@@ -247,6 +263,7 @@ static int create_checked(gmem_vm *vm, const struct gmem_ram_options *options, g
         ram_free(ram);
         return refuse_create(vm, err, options->id);
     }
+    trace(ram, GMEM_TRACE_RAM_CREATED);
     *ret_ram = ram;
     return 0;
 }
@@ -292,12 +309,14 @@ void gmem_ram_unref(gmem_ram *ram)
     pthread_mutex_lock(&vm->mutex);
     gmem__link_remove(&ram->link);
     pthread_mutex_unlock(&vm->mutex);
+    trace(ram, GMEM_TRACE_RAM_ENDED);
     ram_free(ram);
 }
 
 void gmem__ram_free(gmem_ram *ram)
 {
     gmem__link_remove(&ram->link);
+    trace(ram, GMEM_TRACE_RAM_ENDED);
     ram_free(ram);
 }
 

@@ -15,6 +15,7 @@
  * can reach any more goes on vm->dead and is buried by whoever has the turn next.
  */
 #include "region.h"
+#include "backlog.h"
 #include "child_index.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -74,33 +75,62 @@ void gmem__region_unpin(gmem_region *region)
     gmem_region_unref(region);
 }
 
-static void eventfds_unref(struct gmem__eventfds *eventfds)
+struct gmem__eventfds *gmem__eventfds_alloc(size_t count)
 {
-    if (eventfds && --eventfds->refs == 0)
-        free(eventfds);
+    struct gmem__eventfds *eventfds =
+        calloc(1, sizeof(*eventfds) + count * (sizeof(eventfds->items[0]) + sizeof(eventfds->signals[0])));
+
+    if (!eventfds)
+        return NULL;
+    eventfds->refs = 1;
+    eventfds->signals = (struct gmem__signal **)(void *)(eventfds->items + count);
+    return eventfds;
 }
 
-static void intervals_unref(struct gmem__intervals *intervals)
+void gmem__eventfds_unref(struct gmem__eventfds *eventfds)
 {
-    if (intervals && --intervals->refs == 0)
+    size_t i;
+
+    if (!eventfds || __atomic_sub_fetch(&eventfds->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    for (i = 0; i < eventfds->count; i++)
+        gmem__signal_unref(eventfds->signals[i]);
+    free(eventfds);
+}
+
+void gmem__intervals_unref(struct gmem__intervals *intervals)
+{
+    if (intervals && __atomic_sub_fetch(&intervals->refs, 1, __ATOMIC_ACQ_REL) == 0)
         free(intervals);
+}
+
+static struct gmem__eventfds *eventfds_ref(struct gmem__eventfds *eventfds)
+{
+    if (eventfds)
+        __atomic_fetch_add(&eventfds->refs, 1, __ATOMIC_RELAXED);
+    return eventfds;
+}
+
+static struct gmem__intervals *intervals_ref(struct gmem__intervals *intervals)
+{
+    if (intervals)
+        __atomic_fetch_add(&intervals->refs, 1, __ATOMIC_RELAXED);
+    return intervals;
 }
 
 void gmem__props_ref(const struct gmem__props *props)
 {
     if (props->target)
         gmem_region_ref(props->target);
-    if (props->eventfds)
-        props->eventfds->refs++;
-    if (props->coalesced)
-        props->coalesced->refs++;
+    eventfds_ref(props->eventfds);
+    intervals_ref(props->coalesced);
 }
 
 void gmem__props_unref(const struct gmem__props *props)
 {
     gmem_region_unref(props->target);
-    eventfds_unref(props->eventfds);
-    intervals_unref(props->coalesced);
+    gmem__eventfds_unref(props->eventfds);
+    gmem__intervals_unref(props->coalesced);
 }
 
 /* Count child among the enabled children of its container, or no longer. */
@@ -185,8 +215,168 @@ void gmem__region_mark_up(gmem_region *region, uint64_t epoch)
     }
 }
 
+/* --- what is around the callbacks ------------------------------------------------------------------------------------- */
+
+/* It is there for good once it is. */
+static int make_device(gmem_region *region)
+{
+    struct gmem__device *device;
+
+    if (region->device)
+        return 0;
+    device = calloc(1, sizeof(*device));
+    if (!device)
+        return -ENOMEM;
+    gmem__rcu_set(region->device, device);
+    return 0;
+}
+
+int gmem__region_watch(gmem_region *region)
+{
+    int err = make_device(region);
+
+    if (!err && region->ops && !region->device->looked) {
+        region->device->looked = true;
+        gmem__mmio_ops_look(region->vm, region->ops, true);
+    }
+    return err;
+}
+
+/* The guard and the lock of a region that nothing knows of yet. */
+static int device_owned(gmem_region *region, const struct gmem_owner *owner)
+{
+    int err;
+
+    if (!owner || (!owner->guard && !owner->lock.lock))
+        return 0;
+    err = gmem__region_watch(region);
+    if (err)
+        return err;
+    if (owner->guard)
+        region->device->guard = gmem_guard_ref(owner->guard);
+    if (owner->lock.lock) {
+        region->device->lock_is = owner->lock;
+        region->device->lock = &region->device->lock_is;
+    }
+    gmem__guard_named(owner->guard, &owner->lock);
+    return 0;
+}
+
+int gmem__region_count(gmem_region *region)
+{
+    struct gmem__access_counts *counts;
+    int err = make_device(region);
+
+    if (err || region->device->counts)
+        return err;
+    counts = gmem__alloc_lines(sizeof(*counts));
+    if (!counts)
+        return -ENOMEM;
+    gmem__rcu_set(region->device->counts, counts);
+    return 0;
+}
+
+/* What a list counts for while it waits for readers: a guest may have it changed as often as it likes. */
+static size_t eventfds_waiting(const struct gmem__eventfds *eventfds)
+{
+    return sizeof(*eventfds) + eventfds->count * (sizeof(eventfds->items[0]) + sizeof(eventfds->signals[0]));
+}
+
+static size_t intervals_waiting(const struct gmem__intervals *intervals)
+{
+    return sizeof(*intervals) + intervals->count * sizeof(intervals->items[0]);
+}
+
+static void eventfds_passed(struct gmem__rcu_head *head)
+{
+    struct gmem__eventfds *eventfds = GMEM__OF(head, struct gmem__eventfds, rcu);
+
+    gmem__backlog_done(eventfds->vm, eventfds_waiting(eventfds));
+    gmem__eventfds_unref(eventfds);
+}
+
+static void intervals_passed(struct gmem__rcu_head *head)
+{
+    struct gmem__intervals *intervals = GMEM__OF(head, struct gmem__intervals, rcu);
+
+    gmem__backlog_done(intervals->vm, intervals_waiting(intervals));
+    gmem__intervals_unref(intervals);
+}
+
+static void eventfds_defer(gmem_vm *vm, struct gmem__eventfds *eventfds)
+{
+    eventfds->vm = vm;
+    gmem__backlog_add(vm, eventfds_waiting(eventfds));
+    gmem__rcu_defer(&eventfds->rcu, eventfds_passed);
+}
+
+static void intervals_defer(gmem_vm *vm, struct gmem__intervals *intervals)
+{
+    intervals->vm = vm;
+    gmem__backlog_add(vm, intervals_waiting(intervals));
+    gmem__rcu_defer(&intervals->rcu, intervals_passed);
+}
+
+/* A list is published once, and so is deferred once: an edit that changes one makes another. */
+void gmem__region_published(gmem_region *region)
+{
+    struct gmem__device *device = region->device;
+    struct gmem__eventfds *eventfds;
+    struct gmem__intervals *coalesced;
+
+    if (!device)
+        return;
+    eventfds = device->eventfds;
+    if (eventfds != region->p.eventfds) {
+        gmem__rcu_set(device->eventfds, eventfds_ref(region->p.eventfds));
+        if (eventfds)
+            eventfds_defer(region->vm, eventfds);
+    }
+    coalesced = device->coalesced;
+    if (coalesced != region->p.coalesced) {
+        if (device->guard && !coalesced != !region->p.coalesced)
+            __atomic_fetch_add(&device->guard->coalescing, coalesced ? -1ul : 1ul, __ATOMIC_RELEASE);
+        gmem__rcu_set(device->coalesced, intervals_ref(region->p.coalesced));
+        if (coalesced)
+            intervals_defer(region->vm, coalesced);
+    }
+}
+
+/* What was counted of a region that ends stays in the vm's sum. */
+static void counts_end(gmem_vm *vm, struct gmem__access_counts *counts)
+{
+    const uint64_t *from = (const uint64_t *)counts;
+    size_t i;
+
+    if (!counts)
+        return;
+    pthread_mutex_lock(&vm->mutex);
+    for (i = 0; vm->counts_gone && i < sizeof(*counts) / sizeof(*from); i++)
+        ((uint64_t *)vm->counts_gone)[i] += from[i];
+    pthread_mutex_unlock(&vm->mutex);
+    free(counts);
+}
+
+static void device_end(gmem_region *region)
+{
+    struct gmem__device *device = region->device;
+
+    if (!device)
+        return;
+    if (device->looked)
+        gmem__mmio_ops_look(region->vm, region->ops, false);
+    if (device->guard && device->coalesced)
+        __atomic_fetch_sub(&device->guard->coalescing, 1, __ATOMIC_RELAXED);
+    gmem__eventfds_unref(device->eventfds);
+    gmem__intervals_unref(device->coalesced);
+    counts_end(region->vm, device->counts);
+    gmem_guard_unref(device->guard);
+    free(device);
+}
+
 static void region_free(gmem_region *region)
 {
+    device_end(region);
     gmem_ram_unref(region->ram);
     gmem__mmio_ops_put(region->vm, region->ops);
     free(region->owner);
@@ -257,8 +447,8 @@ void gmem__region_free_all(gmem_vm *vm)
     while (!gmem__link_empty(&vm->regions)) {
         region = GMEM__OF(vm->regions.next, gmem_region, vm_link);
         gmem__link_remove(&region->vm_link);
-        eventfds_unref(region->p.eventfds);
-        intervals_unref(region->p.coalesced);
+        gmem__eventfds_unref(region->p.eventfds);
+        gmem__intervals_unref(region->p.coalesced);
         region_free(region);
     }
 }
@@ -271,16 +461,18 @@ static size_t text_size(const char *text)
     return length > GMEM_NAME_MAX ? 0 : length + 1;
 }
 
-/* owner with its label behind it; NULL: no memory. */
-static struct gmem_owner *owner_copy(const struct gmem_owner *owner)
+/* NULL: no memory. */
+static struct gmem__owner *owner_copy(const struct gmem_owner *owner)
 {
     size_t size = text_size(owner->label);
-    struct gmem_owner *copy = malloc(sizeof(*copy) + size);
+    struct gmem__owner *copy = malloc(sizeof(*copy) + size);
 
     if (!copy)
         return NULL;
-    *copy = *owner;
-    copy->label = memcpy(copy + 1, owner->label ? owner->label : "", size);
+    copy->opaque = owner->opaque;
+    copy->ref = owner->ref;
+    copy->unref = owner->unref;
+    memcpy(copy->label, owner->label ? owner->label : "", size);
     return copy;
 }
 
@@ -295,6 +487,10 @@ static int region_new(gmem_vm *vm, enum gmem_kind kind, const char *name, gmem_s
         return gmem__refuse(vm, -EINVAL, "region \"%.255s\" of size 0", name ? name : "");
     if (name_size == 0 || (owner && text_size(owner->label) == 0))
         return gmem__refuse(vm, -EINVAL, "a name or label is too long");
+    if (owner && owner->lock.lock && !owner->lock.unlock)
+        return gmem__refuse(vm, -EINVAL, "region \"%.255s\": its lock can't be unlocked", name ? name : "");
+    if (owner && owner->guard && owner->guard->vm != vm)
+        return gmem__refuse(vm, -EXDEV, "region \"%.255s\": its guard belongs to another vm", name ? name : "");
     region = calloc(1, sizeof(*region) + name_size);
     if (region && owner)
         region->owner = owner_copy(owner);
@@ -327,6 +523,12 @@ static int region_enrol(gmem_region *region, gmem_region *target, uint64_t targe
     if (err) {
         region_free(region);
         return err;
+    }
+    if (region->ops && (__atomic_load_n(&vm->watch, __ATOMIC_RELAXED) & GMEM__WATCH_STATS) &&
+        gmem__region_count(region)) {
+        gmem__turn_release(vm);
+        region_free(region);
+        return gmem__refuse(vm, -ENOMEM, "no memory for a region's statistics");
     }
     gmem__link_before(&vm->regions, &region->vm_link);
     GMEM__COUNT(vm, regions, 1);
@@ -366,12 +568,16 @@ int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, c
 }
 
 /* Make ops, which are resolved, those of a region that nothing knows of yet; else there is no region. */
-static int set_ops(gmem_region *region, const struct gmem_mmio_ops *ops, void *opaque)
+static int set_ops(gmem_region *region, const struct gmem_mmio_ops *ops, void *opaque, const struct gmem_owner *owner)
 {
     gmem_vm *vm = region->vm;
+    int err;
 
     region->opaque = opaque;
-    if (!gmem__mmio_ops_get(vm, ops, &region->ops))
+    err = gmem__mmio_ops_get(vm, ops, &region->ops);
+    if (!err)
+        err = device_owned(region, owner);
+    if (!err)
         return 0;
     region_free(region);
     return gmem__refuse(vm, -ENOMEM, "no memory for a region's callbacks");
@@ -395,7 +601,7 @@ static int create_on_ram(gmem_vm *vm, enum gmem_kind kind, const char *name, gme
     if (err)
         return err;
     region->ram = gmem_ram_ref(ram);
-    err = ops ? set_ops(region, ops, opaque) : 0;
+    err = ops ? set_ops(region, ops, opaque, owner) : 0;
     return err ? err : region_enrol(region, NULL, 0, ret_region);
 }
 
@@ -452,7 +658,7 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
     if (!err)
         err = region_new(vm, GMEM_KIND_MMIO, name, size, owner, &region);
     if (!err)
-        err = set_ops(region, &known, opaque);
+        err = set_ops(region, &known, opaque, owner);
     return err ? err : region_enrol(region, NULL, 0, ret_region);
 }
 

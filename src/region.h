@@ -9,9 +9,14 @@
 #ifndef GMEM_SRC_REGION_H
 #define GMEM_SRC_REGION_H
 
+#include "doorbell.h"
+#include "guard.h"
 #include "mmio_ops.h"
 #include "range.h"
+#include "rcu.h"
+
 #include "vm.h"
+#include <gmem/device.h>
 #include <gmem/ram.h>
 #include <gmem/region.h>
 
@@ -23,9 +28,12 @@
  * NULL is empty.
  */
 struct gmem__eventfds {
-    unsigned refs;
+    unsigned long refs; /* atomic */
     size_t count;
-    struct gmem_eventfd items[]; /* by offset, size, match, data */
+    struct gmem__rcu_head rcu; /* of what accesses may look at */
+    gmem_vm *vm;
+    struct gmem__signal **signals; /* behind items: of each one a reference; NULL: it is told to listeners only */
+    struct gmem_eventfd items[];   /* by offset, size, match, data */
 };
 
 struct gmem__interval {
@@ -33,9 +41,40 @@ struct gmem__interval {
 };
 
 struct gmem__intervals {
-    unsigned refs;
+    unsigned long refs; /* atomic */
     size_t count;
+    struct gmem__rcu_head rcu;
+    gmem_vm *vm;
     struct gmem__interval items[]; /* by first, last */
+};
+
+/* What every region keeps of struct gmem_owner. */
+struct gmem__owner {
+    void *opaque;
+    void (*ref)(void *opaque);
+    void (*unref)(void *opaque);
+    char label[];
+};
+
+/*
+ * What is to be done around the callbacks of a region, if there is anything: few have one. It is made once, before what is in
+ * it, and stays.
+ */
+struct gmem__device {
+    gmem_guard *guard;            /* the owner's, a reference held, or NULL; immutable */
+    const struct gmem_lock *lock; /* the owner's, below, or NULL; immutable */
+    struct gmem_lock lock_is;
+    bool looked; /* accesses look at it, and not only while all of the vm is watched; with the turn */
+    struct gmem__access_counts *counts; /* gmem__rcu_set() once; NULL: nothing was ever counted */
+
+    /* As of the latest commit: gmem__rcu_set() with the turn; a reference held; NULL: none. */
+    struct gmem__eventfds *eventfds;
+    struct gmem__intervals *coalesced;
+};
+
+/* Atomic, each counted by whoever makes an access. On a line of its own. */
+struct gmem__access_counts {
+    struct gmem_access_stats is;
 };
 
 struct gmem__shown;
@@ -63,13 +102,14 @@ struct gmem_region {
     unsigned long pins; /* of views, lookups and maps: while there are any the owner is referenced */
 
     /* Immutable, but for what says that it is not. */
-    struct gmem__mmio_ops *ops; /* mmio, romd: a reference held; else NULL */
-    void *opaque;               /* the device's, for the callbacks */
+    struct gmem__mmio_ops *ops;  /* mmio, romd: a reference held; else NULL */
+    struct gmem__device *device; /* gmem__rcu_set() once; NULL: there is nothing to do, nor was anything counted */
+    void *opaque;                /* the device's, for the callbacks */
     enum gmem_kind kind;
     bool dead;    /* atomic, any thread: it has been put on vm->dead */
     bool reaches; /* with the turn: it or something that shows it is shown (never false by mistake) */
     gmem_vm *vm;
-    struct gmem_owner *owner; /* its label behind it; NULL: none */
+    struct gmem__owner *owner; /* NULL: none */
     gmem_ram *ram;
 
     /* Only with the writer turn. */
@@ -133,6 +173,19 @@ void gmem__props_unref(const struct gmem__props *props);
 /* A view, a lookup or a map begins or ceases to reach it. Any thread. */
 void gmem__region_pin(gmem_region *region);
 void gmem__region_unpin(gmem_region *region);
+
+/* Make what is to be done around its callbacks a part of it, if it is not yet. With the turn. -ENOMEM. */
+int gmem__region_watch(gmem_region *region) GMEM_MUST_CHECK;
+/* A commit is published that changed it: from now on accesses go by its eventfds and intervals. With the turn. */
+void gmem__region_published(gmem_region *region);
+/* Make its counts, if it has none. With the turn, or where nothing knows of it yet. -ENOMEM. */
+int gmem__region_count(gmem_region *region) GMEM_MUST_CHECK;
+
+/* A list of eventfds with room for count, signals none yet, with one reference. NULL: no memory. */
+struct gmem__eventfds *gmem__eventfds_alloc(size_t count);
+/* Give up references. NULL is allowed. Any thread. */
+void gmem__eventfds_unref(struct gmem__eventfds *eventfds);
+void gmem__intervals_unref(struct gmem__intervals *intervals);
 
 /* Mark region and everything that shows it with epoch; stops where the mark is set already. */
 void gmem__region_mark_up(gmem_region *region, uint64_t epoch);

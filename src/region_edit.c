@@ -455,6 +455,27 @@ static int check_eventfd(const gmem_region *region, const struct gmem_eventfd *e
     return 0;
 }
 
+/* gmem__edit() of what accesses are to see, once it is published. */
+static int edit_watched(gmem_region *region, const struct gmem__props *props)
+{
+    /* Memory that holds no callbacks takes what is written to it. */
+    bool emulated = region->ops || region->kind == GMEM_KIND_RESERVED;
+    int err = emulated ? gmem__region_watch(region) : 0;
+
+    if (err)
+        return gmem__refuse(region->vm, err, "no memory to change \"%s\"", region->name);
+    return gmem__edit(region, props);
+}
+
+/* Append those of old, which may be NULL, from the one at index from to before the one at until. */
+static void eventfds_copy(struct gmem__eventfds *now, const struct gmem__eventfds *old, size_t from, size_t until)
+{
+    for (; from < until; from++, now->count++) {
+        now->items[now->count] = old->items[from];
+        now->signals[now->count] = gmem__signal_ref(old->signals[from]);
+    }
+}
+
 /*
  * Replace region's eventfds by a copy without the one at index drop (count: none) and with add, if
  * given, in its place.
@@ -466,26 +487,26 @@ static int edit_eventfds(gmem_region *region, size_t at, const struct gmem_event
     struct gmem__props props = region->p;
     int err;
 
-    now = calloc(1, sizeof(*now) + (count + 1) * sizeof(now->items[0]));
+    now = gmem__eventfds_alloc(count + 1);
     if (!now)
         return gmem__refuse(region->vm, -ENOMEM, "no memory for the eventfds of \"%s\"", region->name);
-    now->refs = 1;
-    if (old)
-        memcpy(now->items, old->items, at * sizeof(now->items[0]));
-    now->count = at;
+    eventfds_copy(now, old, 0, at);
     if (add) {
+        err = gmem__signal_create(add->fd, &now->signals[at]);
+        if (err) {
+            gmem__eventfds_unref(now);
+            return gmem__refuse(region->vm, err, "eventfd of \"%s\": descriptor %d: %s", region->name, add->fd,
+                                gmem_strerror(err));
+        }
         now->items[now->count] = *add;
         if (!add->match) /* says nothing then, and must not make a difference */
             now->items[now->count].data = 0;
         now->count++;
     }
-    if (old && tail < count)
-        memcpy(now->items + now->count, old->items + tail, (count - tail) * sizeof(now->items[0]));
-    now->count += count - tail;
+    eventfds_copy(now, old, tail, count);
     props.eventfds = now;
-    err = gmem__edit(region, &props);
-    if (--now->refs == 0)
-        free(now);
+    err = edit_watched(region, &props);
+    gmem__eventfds_unref(now);
     return err;
 }
 
@@ -514,8 +535,12 @@ int gmem_region_add_eventfd(gmem_region *region, const struct gmem_eventfd *even
     err = check_eventfd(region, eventfd);
     if (!err) {
         at = find_eventfd(region, eventfd, &found);
-        err = found ? gmem__refuse(region->vm, -EEXIST, "\"%s\" has that eventfd already", region->name)
-                    : edit_eventfds(region, at, eventfd);
+        if (found)
+            err = gmem__refuse(region->vm, -EEXIST, "\"%s\" has that eventfd already", region->name);
+        else if (region->p.eventfds && region->p.eventfds->count >= GMEM_EVENTFDS_MAX)
+            err = gmem__refuse(region->vm, -ENOSPC, "\"%s\" has %u eventfds", region->name, GMEM_EVENTFDS_MAX);
+        else
+            err = edit_eventfds(region, at, eventfd);
     }
     return gmem__edit_end(region->vm, err);
 }
@@ -561,9 +586,10 @@ static int insert_interval(gmem_region *region, uint64_t first, uint64_t last)
     now->items[at].first = first;
     now->items[at].last = last;
     props.coalesced = now;
-    err = gmem__edit(region, &props);
-    if (--now->refs == 0)
-        free(now);
+    err = edit_watched(region, &props);
+    gmem__intervals_unref(now);
+    if (!err && region->device && region->device->guard && region->device->lock)
+        err = gmem__queue_create(region->device->guard);
     return err;
 }
 

@@ -11,6 +11,7 @@
 #include "transaction.h"
 #include "backlog.h"
 #include <errno.h>
+#include <gmem/device.h>
 #include <stdlib.h>
 
 /* Entries of the journal that stay allocated between transactions. */
@@ -108,6 +109,7 @@ int gmem__edit_end(gmem_vm *vm, int err)
 
 int gmem_vm_commit(gmem_vm *vm)
 {
+    bool changed;
     int err = 0;
 
     if (!vm)
@@ -123,7 +125,11 @@ int gmem_vm_commit(gmem_vm *vm)
         while (vm->undo_count > 0)
             undo_drop(&vm->undos[--vm->undo_count]);
     }
+    changed = !err && vm->savepoint_count == 1 && __atomic_load_n(&vm->queued, __ATOMIC_RELAXED) > 0;
     leave(vm);
+    /* Now that devices may be called: an interval that is gone must not keep its region for ever. */
+    if (changed)
+        gmem_vm_flush_coalesced(vm);
     return err;
 }
 

@@ -11,9 +11,11 @@
  * up.
  */
 #include "vm.h"
+#include "coalesce.h"
 #include "fence.h"
 #include "ram.h"
 #include "space.h"
+#include "trace.h"
 #include "transaction.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -195,6 +197,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
     vm->backlog_max = known.backlog_max ? known.backlog_max : GMEM_BACKLOG_DEFAULT;
     gmem__link_init(&vm->rams);
     gmem__link_init(&vm->mmio_ops);
+    gmem__link_init(&vm->guards);
     gmem__link_init(&vm->regions);
     gmem__link_init(&vm->spaces);
     gmem__link_init(&vm->listeners);
@@ -232,6 +235,7 @@ void gmem_vm_destroy(gmem_vm *vm)
         return;
     while (gmem__turn_mine(vm) && vm->savepoint_count > 0)
         gmem_vm_abort(vm);
+    gmem_vm_flush_coalesced(vm);
     while (!gmem__link_empty(&vm->listeners)) {
         link = vm->listeners.next;
         gmem_listener_unregister(vm, GMEM__OF(link, struct gmem__listener, link)->user);
@@ -242,6 +246,10 @@ void gmem_vm_destroy(gmem_vm *vm)
     gmem__rcu_barrier();
     gmem__shown_end(vm->none);
     gmem__region_free_all(vm);
+    gmem__guard_free_all(vm);
+    gmem__hook_end(vm);
+    gmem__trace_end(vm);
+    free(vm->counts_gone);
     while (!gmem__link_empty(&vm->rams))
         gmem__ram_free(GMEM__OF(vm->rams.next, gmem_ram, link));
     for (client = 0; client < GMEM_LOG_CLIENTS; client++)
@@ -270,5 +278,6 @@ void gmem_vm_stats(gmem_vm *vm, struct gmem_vm_stats *ret_stats)
     READ(ranges_compared);
     READ(nodes_visited);
     READ(nodes_copied);
+    ret_stats->reentrant = __atomic_load_n(&vm->reentrant, __ATOMIC_RELAXED);
 #undef READ
 }

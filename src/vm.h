@@ -12,7 +12,13 @@
 
 #define GMEM__REASON_MAX 512u
 
+struct gmem__hook;
+struct gmem__tracer;
 struct gmem__undo;
+
+/* Why accesses to devices are not made on the shortest way: somebody watches all of a vm. */
+#define GMEM__WATCH_STATS 0x1u
+#define GMEM__WATCH_TRACE 0x2u
 
 /* A list head or link; empty when it points to itself. */
 struct gmem__link {
@@ -48,6 +54,8 @@ static inline void gmem__link_remove(struct gmem__link *link)
 
 #define GMEM__OF(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
+struct gmem__access_counts;
+
 struct gmem_vm {
     enum gmem_endian endian; /* LITTLE or BIG, never NATIVE; immutable */
     gmem_log_fn *log;        /* immutable */
@@ -71,6 +79,21 @@ struct gmem_vm {
     bool log_blocks;                   /* new blocks have a bitmap for that: it is on, or about to be */
     char *log_names[GMEM_LOG_CLIENTS]; /* of those from GMEM_LOG_USER on that somebody has */
     struct gmem__link mmio_ops;        /* struct gmem__mmio_ops.link, the latest used first */
+    struct gmem__link guards;          /* struct gmem_guard.link, by age */
+    uint64_t guards_made;
+    unsigned watch; /* GMEM__WATCH_*; written with the mutex, atomic */
+
+    /* Found in a read section: gmem__rcu_set() with the mutex. */
+    struct gmem__hook *hook;     /* NULL: nobody else queues writes */
+    struct gmem__tracer *tracer; /* NULL: nobody asked for events */
+
+    /* Atomic. */
+    uint32_t trace_mask;                     /* the tracer's */
+    bool coalescing;                         /* writes are queued */
+    bool nesting_logged;                     /* that callbacks nested too deep */
+    unsigned long queued;                    /* of all guards */
+    uint64_t reentrant;                      /* accesses refused */
+    struct gmem__access_counts *counts_gone; /* with the mutex: of regions that are freed; NULL: nothing was counted */
 
     /* Below: only with the writer turn. */
     bool notifying;         /* a listener callback runs: edits are refused */

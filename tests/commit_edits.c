@@ -119,7 +119,7 @@ static int edit_leaf(struct world *world, gmem_region *leaf)
     struct gmem_eventfd eventfd = {
         .offset = random_below(random, 4) * 4,
         .data = random_below(random, 2),
-        .fd = (int)random_below(random, 4),
+        .fd = (int)random_below(random, 3), /* an open one */
         .size = 4,
         .match = random_chance(random, 50),
     };

@@ -127,7 +127,7 @@ static int create_backed(struct model_run *run, const struct model_op *op, uint6
 
 static int create_region(struct model_run *run, const struct model_op *op, uint64_t last, gmem_region **ret)
 {
-    struct gmem_owner owner = {&run->reached[op->a], owner_ref, owner_unref, NULL};
+    struct gmem_owner owner = {.opaque = &run->reached[op->a], .ref = owner_ref, .unref = owner_unref};
     gmem_size size = last == UINT64_MAX ? GMEM_SIZE_ALL : gmem_size_of(last + 1);
 
     switch (op->b) {

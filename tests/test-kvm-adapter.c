@@ -430,6 +430,42 @@ static void test_trace(void **state)
 }
 
 /* Every recorded line comes out as it went in. */
+/* The slot calls of a vm's stream of events (gmem/trace.h). */
+struct slot_events {
+    unsigned count;
+    uint64_t bytes;
+    uint64_t removed;
+};
+
+static void hear_slot(void *opaque, gmem_vm *vm, const struct gmem_trace_event *event)
+{
+    struct slot_events *events = opaque;
+
+    (void)vm;
+    assert_int_equal(event->kind, GMEM_TRACE_SLOT);
+    assert_int_equal(event->u.slot.err, 0);
+    events->count++;
+    events->bytes += event->u.slot.size;
+    events->removed += event->u.slot.size == 0;
+}
+
+static void test_trace_events(void **state)
+{
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct slot_events events = {0};
+
+    (void)state;
+    assert_int_equal(gmem_vm_set_trace(machine->vm, GMEM_TRACE_BIT(GMEM_TRACE_SLOT), hear_slot, &events), 0);
+    attach(machine);
+    assert_int_equal(events.count, 5);
+    assert_int_equal(events.bytes, 0xa0000 + 0x20000 + 0x20000 + 0x10000 + 0x10000);
+    assert_int_equal(gmem_region_set_romd(machine->flash, false), 0);
+    assert_int_equal(events.count, 6);
+    assert_int_equal(events.removed, 1);
+    assert_int_equal(gmem_vm_set_trace(machine->vm, 0, NULL, NULL), 0);
+    machine_free(machine);
+}
+
 static void test_trace_text(void **state)
 {
     static const char *const files[] = {"boot-pc-1G-std-novapic", "boot-pc-4G-none-novapic", "boot-40g-smm-on"};
@@ -1170,6 +1206,7 @@ int main(void)
         cmocka_unit_test(test_slots_of_a_map),
         cmocka_unit_test(test_readonly_window),
         cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_trace_events),
         cmocka_unit_test(test_trace_text),
         cmocka_unit_test(test_edit_all),
         cmocka_unit_test(test_each_call_fails),

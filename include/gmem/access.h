@@ -13,6 +13,9 @@
  * mmio                by callback, cut and widened as its gmem_mmio_ops say
  * reserved, nothing   GMEM_RESULT_DECODE; reads give all ones or zero, as the space says
  *
+ * What is done around a device's callbacks is in gmem/guard.h (a device that comes back to itself is refused) and
+ * gmem/device.h; a write that an eventfd waits for signals it (gmem_region_add_eventfd()).
+ *
  * A refused piece of an mmio access also reads as the space's unassigned value. Aligned 1, 2, 4 and
  * 8 byte pieces of RAM are read and written as one, so that a guest's and the host's do not tear
  * each other.

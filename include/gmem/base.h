@@ -89,10 +89,11 @@ enum gmem_endian {
  */
 typedef unsigned gmem_result;
 
-#define GMEM_OK 0u               /* every byte was read or written */
-#define GMEM_RESULT_DECODE 0x1u  /* some byte has nothing behind it (a hole, or a reserved region) */
-#define GMEM_RESULT_DEVICE 0x2u  /* a device callback reported an error of its own */
-#define GMEM_RESULT_REFUSED 0x4u /* a device does not take an access of this width, alignment or kind */
+#define GMEM_OK 0u                 /* every byte was read or written */
+#define GMEM_RESULT_DECODE 0x1u    /* some byte has nothing behind it (a hole, or a reserved region) */
+#define GMEM_RESULT_DEVICE 0x2u    /* a device callback reported an error of its own */
+#define GMEM_RESULT_REFUSED 0x4u   /* a device does not take an access of this width, alignment or kind */
+#define GMEM_RESULT_REENTRANT 0x8u /* it came back to the device that made it, or nests too deep (gmem/guard.h) */
 
 /*
  * Attributes of one access of the guest, handed unchanged to device callbacks. All zero is an

@@ -6,7 +6,9 @@
 #include <gmem/access.h>
 #include <gmem/base.h>
 #include <gmem/cache.h>
+#include <gmem/device.h>
 #include <gmem/dirty.h>
+#include <gmem/guard.h>
 #include <gmem/hotplug.h>
 #include <gmem/introspect.h>
 #include <gmem/listener.h>
@@ -14,6 +16,7 @@
 #include <gmem/ram.h>
 #include <gmem/region.h>
 #include <gmem/space.h>
+#include <gmem/trace.h>
 #include <gmem/vm.h>
 
 #endif

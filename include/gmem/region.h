@@ -34,6 +34,7 @@
 #define GMEM_REGION_H
 
 #include <gmem/dirty.h>
+#include <gmem/guard.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -61,13 +62,15 @@ struct gmem_owner {
     void *opaque;
     void (*ref)(void *opaque);
     void (*unref)(void *opaque);
-    const char *label; /* for printing, e.g. "owner:{dev id=nic0}"; copied; NULL: none */
+    const char *label;     /* for printing, e.g. "owner:{dev id=nic0}"; copied; NULL: none */
+    gmem_guard *guard;     /* what keeps the device from entering itself; the region takes a reference; NULL: none */
+    struct gmem_lock lock; /* taken around the callbacks; copied */
 };
 
 /*
  * The callbacks of a device. Neither is called with a library lock held (G6), and both may edit the
  * vm, their own region included (G3). They run on the thread that makes the access, several at a
- * time if several threads do.
+ * time if several threads do, unless the owner names a lock (gmem/guard.h).
  *
  * read: put the value of the size (1, 2, 4 or 8) bytes at offset (in the region) into *ret_value.
  * write: take value. value is the number those bytes make in the device's own byte order. Return
@@ -117,7 +120,9 @@ struct gmem_mmio_ops {
  * name, owner and ops are copied; opaque is the device's, handed to its callbacks. Sizes are 1 to
  * 2^64 bytes. ram and romd regions have the size of their block, on which they hold a reference.
  *
- * -EINVAL     also: zero size, ops without the callback that the kind needs (mmio and romd need both) or with bad widths
+ * -EINVAL     also: zero size, ops without the callback that the kind needs (mmio and romd need both) or with bad widths,
+ *             a lock without its unlock
+ * -EXDEV      also: the owner's guard belongs to another vm
  * -EOVERFLOW  alias: offset + size is past 2^64. (Past the end of the target is allowed: nothing is seen there.)
  */
 GMEM_API int gmem_region_create_container(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
@@ -233,17 +238,29 @@ GMEM_API int gmem_region_log_clear(gmem_region *region, uint64_t first, uint64_t
 
 /*
  * An eventfd to be signalled by a write of size bytes (1, 2, 4, 8, or 0 for any) at offset, of the
- * value data if match is true. Wherever all its bytes are visible, listeners hear eventfd_add; they
- * do the signalling: gmem_space_write() never does, it calls the write callback. The descriptor
- * stays the caller's and must stay open until the eventfd is deleted.
+ * value data if match is true. Wherever all its bytes are visible, listeners hear eventfd_add, and a kernel
+ * that they tell of it signals without an exit. The library does the same for writes that reach it: whoever makes them,
+ * an access that is the eventfd's in offset, size and value (or a part of one, as the bus cuts it) adds 1 to it, with
+ * GMEM_OK, and the write callback is not called. Only in regions of kind mmio, romd and reserved, where they are visible and
+ * not readonly. If several fit, the one with a value is signalled, else the one with a size. What a commit
+ * changes holds for accesses that begin after it; one in flight may go by those of before.
  *
+ * The descriptor stays the caller's, and must stay open until the eventfd is deleted, for listeners; the library signals
+ * a duplicate of its own. One that is no anonymous inode, and so no eventfd, is told to listeners and never written to. A counter
+ * that is full is not written to either (it has been signalled), so an access does not wait; unless another thread of the
+ * program fills it in that very moment.
+ *
+ * -EBADF   add: fd is not open
  * -EEXIST  add: an equal one is there (same offset, size, match and data)
+ * -EMFILE  add: the process has no descriptor left
+ * -ENOSPC  add: the region has GMEM_EVENTFDS_MAX
  * -ENOENT  del: no such eventfd
  * -ERANGE  it is not inside the region
  */
+#define GMEM_EVENTFDS_MAX 1024u
 struct gmem_eventfd {
     uint64_t offset; /* in the region */
-    uint64_t data;   /* in the guest's number; ignored unless match */
+    uint64_t data;   /* the number that a write callback would get; ignored unless match */
     int fd;
     uint8_t size;
     bool match;
@@ -253,7 +270,7 @@ GMEM_API int gmem_region_del_eventfd(gmem_region *region, const struct gmem_even
 
 /*
  * Writes to [first, last] of an mmio region may be delayed and delivered together. Listeners hear
- * coalesced_add for every visible piece. Adding the same interval again changes nothing; clear
+ * coalesced_add for every visible piece; what the library does itself is in gmem/device.h. Adding the same interval again changes nothing; clear
  * removes all of the region's intervals.
  *
  * -ERANGE  the interval is not inside the region

@@ -130,6 +130,7 @@ struct gmem_vm_stats {
     uint64_t ranges_compared; /* ranges of the views before that these were compared with */
     uint64_t nodes_visited;   /* nodes of views' trees that were taken apart or dropped */
     uint64_t nodes_copied;    /* nodes of views' trees that were made */
+    uint64_t reentrant;       /* accesses refused because they came back to their device, or nested too deep */
 };
 
 /*

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test-guard.c - devices that are made to access themselves: what is refused, by whichever way, and what is not.
+ */
+#include "access_world.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#define HERE 0x1000u
+#define THERE 0x2000u
+#define MEMORY 0x10000u
+
+/* Log lines of warning. */
+struct lines {
+    unsigned count;
+    char last[200];
+};
+
+static void log_line(void *opaque, enum gmem_log_level level, const char *text)
+{
+    struct lines *lines = opaque;
+
+    if (level == GMEM_LOG_WARNING)
+        lines->count++;
+    (void)snprintf(lines->last, sizeof(lines->last), "%s", text);
+}
+
+/* A device whose callbacks make an access of four bytes, and note what became of it. */
+struct looped {
+    gmem_space *space;
+    uint64_t target;
+    gmem_guard *pause; /* left while the access is made */
+    unsigned calls;
+    unsigned depth, deepest;
+    uint32_t got;
+    gmem_result result;
+    uint32_t value; /* what a read of it gives */
+};
+
+static void come_back(struct looped *looped)
+{
+    looped->calls++;
+    looped->depth++;
+    if (looped->depth > looped->deepest)
+        looped->deepest = looped->depth;
+    if (looped->target) {
+        if (looped->pause)
+            assert_true(gmem_guard_pause(looped->pause));
+        looped->got = 0x12345678;
+        looped->result = gmem_ld32_le(looped->space, looped->target, GMEM_ATTRS_NONE, &looped->got);
+        if (looped->pause)
+            gmem_guard_resume(looped->pause);
+    }
+    looped->depth--;
+}
+
+static gmem_result looped_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
+                               uint64_t *ret_value)
+{
+    struct looped *looped = opaque;
+
+    (void)offset, (void)size, (void)attrs;
+    come_back(looped);
+    *ret_value = looped->value;
+    return GMEM_OK;
+}
+
+static gmem_result looped_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    (void)offset, (void)size, (void)attrs, (void)value;
+    come_back(opaque);
+    return GMEM_OK;
+}
+
+static const struct gmem_mmio_ops looped_ops = {.read = looped_read, .write = looped_write};
+
+struct fixture {
+    struct world world;
+    struct lines lines;
+    gmem_guard *guard;
+    struct looped here, there;
+    uint8_t *memory;
+};
+
+static gmem_region *place(struct fixture *f, uint64_t addr, gmem_guard *guard, struct looped *looped)
+{
+    struct gmem_owner owner = {.guard = guard};
+    gmem_region *region;
+
+    looped->space = f->world.space;
+    assert_int_equal(
+        gmem_region_create_mmio(f->world.vm, "looped", GMEM_SIZE(64), &looped_ops, looped, &owner, &region), 0);
+    world_place(&f->world, region, addr);
+    gmem_region_unref(region);
+    return region;
+}
+
+/* Unassigned bytes read as ones, so that a refused read is told from a zero. */
+static void fixture_open(struct fixture *f)
+{
+    struct gmem_vm_options options = {.struct_size = sizeof(options), .log = log_line, .log_opaque = &f->lines};
+    struct gmem_space_options ones = {.struct_size = sizeof(ones), .unassigned_ones = true};
+
+    memset(f, 0, sizeof(*f));
+    assert_int_equal(gmem_vm_create(&options, &f->world.vm), 0);
+    assert_int_equal(gmem_region_create_container(f->world.vm, "root", GMEM_SIZE_ALL, NULL, &f->world.root), 0);
+    assert_int_equal(gmem_space_create(f->world.vm, "space", f->world.root, &ones, &f->world.space), 0);
+    assert_int_equal(gmem_guard_create(f->world.vm, "nic0", &f->guard), 0);
+    f->memory = world_ram(&f->world, MEMORY, 0x1000, "ram");
+}
+
+static void fixture_close(struct fixture *f)
+{
+    gmem_guard_unref(f->guard);
+    world_close(&f->world);
+}
+
+static gmem_result load(struct fixture *f, uint64_t addr, uint32_t *ret_value)
+{
+    return gmem_ld32_le(f->world.space, addr, GMEM_ATTRS_NONE, ret_value);
+}
+
+static void test_a_device_that_reads_itself(void **state)
+{
+    struct fixture f;
+    struct gmem_vm_stats stats;
+    uint32_t value;
+    unsigned i;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, f.guard, &f.here);
+    f.here.target = HERE + 8;
+    f.here.value = 7;
+    for (i = 1; i <= 3; i++) {
+        assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+        assert_int_equal(value, 7);
+        assert_int_equal(f.here.calls, i);
+        assert_int_equal(f.here.result, GMEM_RESULT_REENTRANT);
+        assert_int_equal(f.here.got, 0xffffffff);
+        assert_int_equal(gmem_guard_refused(f.guard), i);
+    }
+    gmem_vm_stats(f.world.vm, &stats);
+    assert_int_equal(stats.reentrant, 3);
+    /* Logged once, with who and where. */
+    assert_int_equal(f.lines.count, 1);
+    assert_non_null(strstr(f.lines.last, "nic0"));
+    assert_non_null(strstr(f.lines.last, "0x1008"));
+    fixture_close(&f);
+}
+
+static void test_a_device_that_comes_back_by_another(void **state)
+{
+    struct fixture f;
+    gmem_guard *other;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    assert_int_equal(gmem_guard_create(f.world.vm, NULL, &other), 0);
+    assert_string_equal(gmem_guard_label(other), "");
+    place(&f, HERE, f.guard, &f.here);
+    place(&f, THERE, other, &f.there);
+    f.here.target = THERE;
+    f.there.target = HERE;
+    f.there.value = 5;
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    /* The other was reached; from there the first was not. */
+    assert_int_equal(f.here.result, GMEM_OK);
+    assert_int_equal(f.here.got, 5);
+    assert_int_equal(f.there.result, GMEM_RESULT_REENTRANT);
+    assert_int_equal(f.here.calls, 1);
+    assert_int_equal(f.there.calls, 1);
+    assert_int_equal(gmem_guard_refused(f.guard), 1);
+    assert_int_equal(gmem_guard_refused(other), 0);
+    gmem_guard_unref(other);
+    fixture_close(&f);
+}
+
+static void test_all_regions_of_a_device_have_one_guard(void **state)
+{
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, f.guard, &f.here);
+    place(&f, THERE, f.guard, &f.there);
+    f.here.target = THERE;
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    assert_int_equal(f.here.result, GMEM_RESULT_REENTRANT);
+    assert_int_equal(f.there.calls, 0);
+    fixture_close(&f);
+}
+
+/* A region that is taken out of it: its owner names none. And memory is never refused. */
+static void test_what_is_not_refused(void **state)
+{
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, f.guard, &f.here);
+    place(&f, THERE, NULL, &f.there);
+    f.here.target = THERE;
+    f.there.value = 3;
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    assert_int_equal(f.here.result, GMEM_OK);
+    assert_int_equal(f.here.got, 3);
+    f.here.target = MEMORY;
+    f.memory[0] = 9;
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    assert_int_equal(f.here.result, GMEM_OK);
+    assert_int_equal(f.here.got, 9);
+    assert_int_equal(gmem_guard_refused(f.guard), 0);
+    fixture_close(&f);
+}
+
+/* --- every way of making an access ----------------------------------------------------------------------------------- */
+
+enum way { LD, ST, LD64, READ, WRITE, FILL, RW, CACHE_LD, CACHE_ST, CACHE_READ, SEGMENT, MAP, UNALIGNED, WAYS };
+
+static gmem_result by_way(gmem_space *space, enum way way)
+{
+    const struct gmem_attrs none = GMEM_ATTRS_NONE;
+    struct gmem_segment segment;
+    struct gmem_cache cache;
+    struct gmem_map map;
+    gmem_result result = GMEM_OK;
+    uint8_t buf[16] = {0};
+    uint64_t covered, v64;
+    uint32_t v32;
+    uint16_t v16;
+    size_t count;
+
+    switch (way) {
+    case LD:
+        return gmem_ld32_le(space, HERE, none, &v32);
+    case ST:
+        return gmem_st32_le(space, HERE, none, 1);
+    case LD64:
+        return gmem_ld64_be(space, HERE, none, &v64);
+    case READ:
+        result = gmem_space_read(space, HERE + 3, none, buf, 5);
+        assert_int_equal(buf[0], 0xff);
+        assert_int_equal(buf[4], 0xff);
+        assert_int_equal(buf[5], 0);
+        return result;
+    case WRITE:
+        return gmem_space_write(space, HERE, none, buf, 16);
+    case FILL:
+        return gmem_space_fill(space, HERE, none, 1, 16);
+    case RW:
+        return gmem_space_rw(space, HERE, none, buf, 4, true);
+    case CACHE_LD:
+    case CACHE_ST:
+    case CACHE_READ:
+        assert_int_equal(gmem_cache_init(&cache, space, HERE, 16, none), 0);
+        if (way == CACHE_LD)
+            result = gmem_cache_ld32_le(&cache, 0, &v32);
+        else if (way == CACHE_ST)
+            result = gmem_cache_st32_le(&cache, 0, 1);
+        else
+            result = gmem_cache_read(&cache, 0, buf, 8);
+        gmem_cache_end(&cache);
+        return result;
+    case SEGMENT:
+        assert_int_equal(gmem_segments(space, HERE, none, 4, true, &segment, 1, &count, &covered), 0);
+        result = gmem_segment_write(&segment, 0, buf, 4);
+        gmem_segments_release(&segment, 1, 0);
+        return result;
+    case MAP:
+        assert_int_equal(gmem_map(space, HERE, none, 4, true, &map), 0);
+        return gmem_unmap(&map, 4);
+    default:
+        return gmem_ld16_le(space, HERE + 1, none, &v16);
+    }
+}
+
+struct caller {
+    gmem_space *space;
+    enum way way;
+    unsigned calls;
+    gmem_result result;
+};
+
+static gmem_result caller_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    struct caller *caller = opaque;
+
+    (void)offset, (void)size, (void)attrs, (void)value;
+    if (caller->calls++ == 0)
+        caller->result = by_way(caller->space, caller->way);
+    return GMEM_OK;
+}
+
+static gmem_result caller_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
+                               uint64_t *ret_value)
+{
+    (void)ret_value;
+    return caller_write(opaque, offset, size, attrs, 0);
+}
+
+static void test_every_way(void **state)
+{
+    static const struct gmem_mmio_ops ops = {.read = caller_read, .write = caller_write};
+    struct caller caller = {0};
+    struct gmem_owner owner = {0};
+    gmem_region *region;
+    struct fixture f;
+    enum way outer, inner;
+
+    (void)state;
+    fixture_open(&f);
+    owner.guard = f.guard;
+    assert_int_equal(gmem_region_create_mmio(f.world.vm, "caller", GMEM_SIZE(64), &ops, &caller, &owner, &region), 0);
+    world_place(&f.world, region, HERE);
+    gmem_region_unref(region);
+    caller.space = f.world.space;
+    for (outer = LD; outer < WAYS; outer++) {
+        /* A read of one to four bytes is checked for ones only where it is refused. */
+        if (outer == READ)
+            continue;
+        for (inner = LD; inner < WAYS; inner++) {
+            caller.way = inner;
+            caller.calls = 0;
+            caller.result = GMEM_OK;
+            assert_int_equal(by_way(f.world.space, outer), GMEM_OK);
+            assert_int_equal(caller.result, GMEM_RESULT_REENTRANT);
+            assert_false(gmem_guard_inside(f.guard));
+        }
+    }
+    fixture_close(&f);
+}
+
+/* --- work of the device's own ------------------------------------------------------------------------------------------ */
+
+static void test_entered_by_hand(void **state)
+{
+    struct gmem_guard_entry entry, again;
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, f.guard, &f.here);
+    assert_false(gmem_guard_inside(f.guard));
+    assert_true(gmem_guard_enter(f.guard, &entry));
+    assert_true(gmem_guard_inside(f.guard));
+    assert_false(gmem_guard_enter(f.guard, &again));
+    assert_int_equal(load(&f, HERE, &value), GMEM_RESULT_REENTRANT);
+    assert_int_equal(value, 0xffffffff);
+    assert_int_equal(f.here.calls, 0);
+    gmem_guard_leave(&entry);
+    assert_false(gmem_guard_inside(f.guard));
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    assert_int_equal(f.here.calls, 1);
+    fixture_close(&f);
+}
+
+static void test_left_for_a_while(void **state)
+{
+    struct gmem_guard_entry entry, deeper;
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, f.guard, &f.here);
+    assert_false(gmem_guard_pause(f.guard));
+    gmem_guard_resume(f.guard);
+
+    assert_true(gmem_guard_enter(f.guard, &entry));
+    assert_true(gmem_guard_pause(f.guard));
+    assert_true(gmem_guard_pause(f.guard));
+    assert_false(gmem_guard_inside(f.guard));
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    gmem_guard_resume(f.guard);
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    /* Entered again inside: that one counts, until it is left. */
+    assert_true(gmem_guard_enter(f.guard, &deeper));
+    assert_int_equal(load(&f, HERE, &value), GMEM_RESULT_REENTRANT);
+    gmem_guard_leave(&deeper);
+    gmem_guard_resume(f.guard);
+    assert_int_equal(load(&f, HERE, &value), GMEM_RESULT_REENTRANT);
+    gmem_guard_resume(f.guard);
+    assert_int_equal(load(&f, HERE, &value), GMEM_RESULT_REENTRANT);
+    /* What was not resumed ends with what was entered. */
+    assert_true(gmem_guard_pause(f.guard));
+    gmem_guard_leave(&entry);
+    assert_true(gmem_guard_enter(f.guard, &entry));
+    assert_int_equal(load(&f, HERE, &value), GMEM_RESULT_REENTRANT);
+    gmem_guard_leave(&entry);
+    fixture_close(&f);
+}
+
+/* From its callback, on purpose: it is reached, as deep as callbacks nest and no deeper. */
+static void test_left_from_a_callback(void **state)
+{
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, f.guard, &f.here);
+    f.here.target = HERE;
+    f.here.pause = f.guard;
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    assert_int_equal(f.here.calls, GMEM_NESTING_MAX);
+    assert_int_equal(gmem_guard_refused(f.guard), 0);
+    assert_false(gmem_guard_inside(f.guard));
+    fixture_close(&f);
+}
+
+/* Without guards nothing is refused until callbacks nest too deep; memory is not even then. */
+static void test_nesting_is_bounded(void **state)
+{
+    struct gmem_vm_stats stats;
+    struct fixture f;
+    uint32_t value;
+    unsigned round;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, NULL, &f.here);
+    place(&f, THERE, NULL, &f.there);
+    f.here.target = THERE;
+    f.there.target = HERE;
+    for (round = 1; round <= 2; round++) {
+        assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+        assert_int_equal(f.here.calls + f.there.calls, round * GMEM_NESTING_MAX);
+        assert_int_equal(f.here.deepest + f.there.deepest, GMEM_NESTING_MAX);
+        gmem_vm_stats(f.world.vm, &stats);
+        assert_int_equal(stats.reentrant, round);
+    }
+    assert_int_equal(f.lines.count, 1);
+    assert_non_null(strstr(f.lines.last, "32 deep"));
+    fixture_close(&f);
+}
+
+static gmem_result deep_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    struct looped *looped = opaque;
+
+    (void)offset, (void)size, (void)attrs;
+    /* At the bottom: a write to the device is refused, of any width, and memory takes it. */
+    if (gmem_st8(looped->space, HERE, GMEM_ATTRS_NONE, (uint8_t)value) == GMEM_RESULT_REENTRANT) {
+        uint8_t bytes[24] = {0};
+
+        looped->calls++;
+        assert_int_equal(gmem_space_write(looped->space, HERE + 1, GMEM_ATTRS_NONE, bytes, 24), GMEM_RESULT_REENTRANT);
+        looped->result = gmem_st32_le(looped->space, MEMORY, GMEM_ATTRS_NONE, 77);
+    }
+    return GMEM_OK;
+}
+
+static void test_memory_at_the_bottom(void **state)
+{
+    static const struct gmem_mmio_ops ops = {.read = looped_read, .write = deep_write};
+    struct looped looped = {.result = 99};
+    struct fixture f;
+    gmem_region *region;
+
+    (void)state;
+    fixture_open(&f);
+    looped.space = f.world.space;
+    region = world_mmio(&f.world, HERE, 64, &ops, &looped);
+    gmem_region_unref(region);
+    assert_int_equal(gmem_st8(f.world.space, HERE, GMEM_ATTRS_NONE, 1), GMEM_OK);
+    assert_int_equal(looped.calls, 1);
+    assert_int_equal(looped.result, GMEM_OK);
+    assert_int_equal(f.memory[0], 77);
+    fixture_close(&f);
+}
+
+/* --- threads ----------------------------------------------------------------------------------------------------------- */
+
+struct meeting {
+    pthread_barrier_t both;
+    unsigned calls; /* atomic */
+};
+
+static gmem_result meeting_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
+                                uint64_t *ret_value)
+{
+    struct meeting *meeting = opaque;
+
+    (void)offset, (void)size, (void)attrs, (void)ret_value;
+    __atomic_fetch_add(&meeting->calls, 1, __ATOMIC_RELAXED);
+    pthread_barrier_wait(&meeting->both);
+    return GMEM_OK;
+}
+
+static gmem_result meeting_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    (void)opaque, (void)offset, (void)size, (void)attrs, (void)value;
+    return GMEM_OK;
+}
+
+static void *meet(void *opaque)
+{
+    uint32_t value;
+
+    assert_int_equal(gmem_ld32_le(opaque, HERE, GMEM_ATTRS_NONE, &value), GMEM_OK);
+    return NULL;
+}
+
+/* Each is in the callback while the other is: neither would return otherwise. */
+static void test_two_threads_in_one_device(void **state)
+{
+    static const struct gmem_mmio_ops ops = {.read = meeting_read, .write = meeting_write};
+    struct gmem_owner owner = {0};
+    struct meeting meeting = {0};
+    gmem_region *region;
+    struct fixture f;
+    pthread_t thread;
+
+    (void)state;
+    fixture_open(&f);
+    owner.guard = f.guard;
+    assert_int_equal(pthread_barrier_init(&meeting.both, NULL, 2), 0);
+    assert_int_equal(gmem_region_create_mmio(f.world.vm, "meeting", GMEM_SIZE(64), &ops, &meeting, &owner, &region), 0);
+    world_place(&f.world, region, HERE);
+    gmem_region_unref(region);
+    assert_int_equal(pthread_create(&thread, NULL, meet, f.world.space), 0);
+    meet(f.world.space);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(meeting.calls, 2);
+    assert_int_equal(gmem_guard_refused(f.guard), 0);
+    pthread_barrier_destroy(&meeting.both);
+    fixture_close(&f);
+}
+
+/* --- the object -------------------------------------------------------------------------------------------------------- */
+
+static void test_arguments(void **state)
+{
+    char label[GMEM_NAME_MAX + 2];
+    struct gmem_owner owner = {0};
+    gmem_region *region = NULL;
+    struct fixture f, other;
+    gmem_guard *guard = NULL;
+
+    (void)state;
+    fixture_open(&f);
+    fixture_open(&other);
+    memset(label, 'x', sizeof(label));
+    label[GMEM_NAME_MAX + 1] = '\0';
+    assert_int_equal(gmem_guard_create(NULL, "", &guard), -EINVAL);
+    assert_int_equal(gmem_guard_create(f.world.vm, "", NULL), -EINVAL);
+    assert_int_equal(gmem_guard_create(f.world.vm, label, &guard), -EINVAL);
+    assert_null(guard);
+    gmem_guard_unref(NULL);
+    owner.guard = other.guard;
+    assert_int_equal(gmem_region_create_container(f.world.vm, "box", GMEM_SIZE(4), &owner, &region), -EXDEV);
+    assert_int_equal(gmem_region_create_mmio(f.world.vm, "dev", GMEM_SIZE(4), &looped_ops, NULL, &owner, &region),
+                     -EXDEV);
+    assert_null(region);
+    fixture_close(&other);
+    fixture_close(&f);
+}
+
+/* Given up by its creator, it lives as long as a region names it. */
+static void test_regions_keep_it(void **state)
+{
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, f.guard, &f.here);
+    assert_ptr_equal(gmem_guard_ref(f.guard), f.guard);
+    gmem_guard_unref(f.guard);
+    gmem_guard_unref(f.guard);
+    f.guard = NULL;
+    f.here.target = HERE;
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    assert_int_equal(f.here.result, GMEM_RESULT_REENTRANT);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_device_that_reads_itself),
+        cmocka_unit_test(test_a_device_that_comes_back_by_another),
+        cmocka_unit_test(test_all_regions_of_a_device_have_one_guard),
+        cmocka_unit_test(test_what_is_not_refused),
+        cmocka_unit_test(test_every_way),
+        cmocka_unit_test(test_entered_by_hand),
+        cmocka_unit_test(test_left_for_a_while),
+        cmocka_unit_test(test_left_from_a_callback),
+        cmocka_unit_test(test_nesting_is_bounded),
+        cmocka_unit_test(test_memory_at_the_bottom),
+        cmocka_unit_test(test_two_threads_in_one_device),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_regions_keep_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

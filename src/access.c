@@ -148,17 +148,53 @@ static void host_fill(uint8_t *host, uint8_t value, uint64_t length)
     }
 }
 
+/* --- memory of a device: one load or store for each word, never memcpy ------------------------------------------------ */
+
+static uint8_t *device_host(const struct gmem__range *range, uint64_t skip)
+{
+    return range->region->ram->host + range->offset + skip;
+}
+
+static void device_read(const uint8_t *host, uint8_t *out, uint64_t length)
+{
+    unsigned size;
+
+    for (; length > 0; length -= size, host += size, out += size) {
+        size = word_at(host, length);
+        word_read(host, out, size);
+    }
+}
+
+/* FILL: in is the one byte. */
+static void device_write(uint8_t *host, const uint8_t *in, uint64_t length, bool fill)
+{
+    uint8_t word[8];
+    unsigned size;
+
+    memset(word, *in, sizeof(word));
+    for (; length > 0; length -= size, host += size) {
+        size = word_at(host, length);
+        word_write(host, fill ? word : in, size);
+        if (!fill)
+            in += size;
+    }
+}
+
 /* --- one range ----------------------------------------------------------------------------------------------------- */
 
 static gmem_result range_read(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
                               uint64_t length)
 {
+    if (gmem__range_reads_directly(range)) {
+        gmem__host_read(range->host + skip, access->out, length);
+        return GMEM_OK;
+    }
     if (range->region->kind == GMEM_KIND_RESERVED) {
         memset(access->out, access->space->fill, length);
         return GMEM_RESULT_DECODE;
     }
-    if (gmem__range_reads_directly(range)) {
-        gmem__host_read(range->host + skip, access->out, length);
+    if (range->region->kind == GMEM_KIND_RAM_DEVICE) {
+        device_read(device_host(range, skip), access->out, length);
         return GMEM_OK;
     }
     return gmem__mmio_read(
@@ -182,6 +218,11 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
         gmem__range_written(range, skip, length);
         return GMEM_OK;
     }
+    if (range->region->kind == GMEM_KIND_RAM_DEVICE) {
+        device_write(device_host(range, skip), access->in, length, access->what == GMEM__FILL);
+        gmem__range_written(range, skip, length);
+        return GMEM_OK;
+    }
     return gmem__mmio_write(&(struct gmem__mmio){.ops = &range->ops->is,
                                                  .opaque = range->opaque,
                                                  .attrs = access->attrs,
@@ -193,6 +234,11 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
 static gmem_result range_load(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
                               uint64_t length)
 {
+    if (range->region->kind == GMEM_KIND_RAM_DEVICE) {
+        device_write(device_host(range, skip), access->in, length, false);
+        gmem__range_written(range, skip, length);
+        return GMEM_OK;
+    }
     if (!range->host)
         return GMEM_RESULT_DECODE;
     /* A file that was mapped readonly can't be written by anybody. */

@@ -77,13 +77,12 @@ static gmem_result segment_access(const struct gmem_segment *segment, uint64_t s
                                   struct gmem__access *access)
 {
     uint64_t inside = skip < segment->size ? gmem__min(size, segment->size - skip) : 0;
-    const gmem_ram *ram = segment->region ? segment->region->ram : NULL;
     const struct gmem__range range = {
         .first = segment->addr,
         .last = segment->addr + (segment->size - 1),
         .offset = segment->offset,
         .region = segment->region,
-        .host = ram ? ram->host + segment->offset : NULL,
+        .host = segment->region ? gmem__region_host(segment->region, segment->offset) : NULL,
         .attrs = segment->attrs | GMEM_RANGE_LOG_MASK, /* invariant d */
         .ops = segment->region ? segment->region->ops : NULL,
         .opaque = segment->region ? segment->region->opaque : NULL,
@@ -148,8 +147,10 @@ static uint64_t bounce_size(const struct gmem_segment *segment)
 {
     uint64_t size = GMEM_BOUNCE_SIZE;
 
+    const gmem_region *region = segment->region;
+
     /* The bus cuts at multiples of its widest access, of a device that takes unaligned ones counted from where it began. */
-    if (segment->region && segment->region->ops && !segment->region->ops->is.valid.unaligned)
+    if (region && (region->kind == GMEM_KIND_RAM_DEVICE || (region->ops && !region->ops->is.valid.unaligned)))
         size -= segment->offset % 8;
     return gmem__min(segment->size, size);
 }

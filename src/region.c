@@ -405,6 +405,12 @@ int gmem_region_create_ram(gmem_vm *vm, const char *name, gmem_ram *ram, const s
     return create_on_ram(vm, GMEM_KIND_RAM, name, ram, NULL, NULL, owner, ret_region);
 }
 
+int gmem_region_create_ram_device(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
+                                  gmem_region **ret_region)
+{
+    return create_on_ram(vm, GMEM_KIND_RAM_DEVICE, name, ram, NULL, NULL, owner, ret_region);
+}
+
 int gmem_region_create_rom(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                            gmem_region **ret_region)
 {

@@ -96,7 +96,7 @@ static gmem_region *random_region(struct board *board, struct random *random, un
 {
     uint64_t size = random_within(random, 1, SIZE_MAX_REGION);
     struct gmem_mmio_ops ops = random_ops(random);
-    enum gmem_kind kind = (enum gmem_kind)random_within(random, GMEM_KIND_RAM, GMEM_KIND_RESERVED);
+    enum gmem_kind kind = (enum gmem_kind)random_within(random, GMEM_KIND_RAM, GMEM_KIND_RAM_DEVICE);
     struct device *device = &board->devices[i];
     gmem_region *region = NULL;
     gmem_ram *ram = NULL;
@@ -107,7 +107,7 @@ static gmem_region *random_region(struct board *board, struct random *random, un
     device->results[1] = random_chance(random, 30) ? GMEM_RESULT_DEVICE : GMEM_OK;
     if (i == 0)
         kind = GMEM_KIND_RAM;
-    if (kind == GMEM_KIND_RAM || kind == GMEM_KIND_ROM || kind == GMEM_KIND_ROMD)
+    if (kind == GMEM_KIND_RAM || kind == GMEM_KIND_ROM || kind == GMEM_KIND_ROMD || kind == GMEM_KIND_RAM_DEVICE)
         OK(gmem_ram_create_anon(board->vm, name, size, &ram));
     if (kind == GMEM_KIND_RAM)
         OK(gmem_region_create_ram(board->vm, name, ram, NULL, &region));
@@ -115,6 +115,8 @@ static gmem_region *random_region(struct board *board, struct random *random, un
         OK(gmem_region_create_rom(board->vm, name, ram, NULL, &region));
     else if (kind == GMEM_KIND_ROMD)
         OK(gmem_region_create_romd(board->vm, name, ram, &ops, device, NULL, &region));
+    else if (kind == GMEM_KIND_RAM_DEVICE)
+        OK(gmem_region_create_ram_device(board->vm, name, ram, NULL, &region));
     else if (kind == GMEM_KIND_MMIO)
         OK(gmem_region_create_mmio(board->vm, name, GMEM_SIZE(size), &ops, device, NULL, &region));
     else if (kind == GMEM_KIND_RESERVED)
@@ -229,11 +231,12 @@ static int expect(void *opaque, const struct gmem_section *section)
     struct expected *expected = opaque;
     uint64_t first = section->first > expected->first ? section->first : expected->first;
     uint64_t last = section->last < expected->last ? section->last : expected->last;
+    enum gmem_kind kind = gmem_region_kind(section->region);
     uint64_t page;
     unsigned i = 0;
 
-    if (first > last || gmem_region_kind(section->region) != GMEM_KIND_RAM || (section->attrs & GMEM_RANGE_READONLY) ||
-        !(section->attrs & 1u << (GMEM_RANGE_LOG_SHIFT + LOG)))
+    if (first > last || (kind != GMEM_KIND_RAM && kind != GMEM_KIND_RAM_DEVICE) ||
+        (section->attrs & GMEM_RANGE_READONLY) || !(section->attrs & 1u << (GMEM_RANGE_LOG_SHIFT + LOG)))
         return 0;
     while (expected->board->regions[i] != section->region)
         i++;

@@ -10,6 +10,7 @@
  * supported moves as such.
  */
 #include "access.h"
+#include "iommu.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -182,6 +183,9 @@ static void device_write(uint8_t *host, const uint8_t *in, uint64_t length, bool
 
 /* --- one range ----------------------------------------------------------------------------------------------------- */
 
+static gmem_result iommu_access(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                                uint64_t length);
+
 static gmem_result range_read(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
                               uint64_t length)
 {
@@ -197,6 +201,8 @@ static gmem_result range_read(struct gmem__access *access, const struct gmem__ra
         device_read(device_host(range, skip), access->out, length);
         return GMEM_OK;
     }
+    if (range->region->kind == GMEM_KIND_IOMMU)
+        return iommu_access(access, range, skip, length);
     return gmem__mmio_read(
         &(struct gmem__mmio){
             .ops = &range->ops->is, .opaque = range->opaque, .attrs = access->attrs, .fill = access->space->fill},
@@ -223,6 +229,8 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
         gmem__range_written(range, skip, length);
         return GMEM_OK;
     }
+    if (range->region->kind == GMEM_KIND_IOMMU)
+        return iommu_access(access, range, skip, length);
     return gmem__mmio_write(&(struct gmem__mmio){.ops = &range->ops->is,
                                                  .opaque = range->opaque,
                                                  .attrs = access->attrs,
@@ -267,6 +275,33 @@ gmem_result gmem__access_piece(struct gmem__access *access, const struct gmem__r
     default:
         return range_write(access, range, addr - range->first, length);
     }
+}
+
+/* READ, WRITE, FILL: page by page to what is behind an iommu region. No recursion: that is none, or takes no writes. */
+static gmem_result iommu_access(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                                uint64_t length)
+{
+    unsigned want = access->what == GMEM__READ ? GMEM_IOMMU_READ : GMEM_IOMMU_WRITE;
+    struct gmem__access part = *access;
+    gmem_result result = GMEM_OK;
+    struct gmem__way way;
+
+    for (; length > 0; skip += way.length, length -= way.length) {
+        way = (struct gmem__way){.range = range, .addr = range->first + skip, .length = length};
+        gmem__iommu_follow(&way, access->attrs, want);
+        part.space = way.space;
+        if (!way.denied)
+            result |= gmem__access_piece(&part, way.range, way.addr, way.length);
+        else if (access->what == GMEM__READ)
+            memset(part.out, access->space->fill, way.length);
+        if (way.denied)
+            result |= GMEM_RESULT_DENIED;
+        if (access->what == GMEM__READ)
+            part.out += way.length;
+        else if (access->what == GMEM__WRITE)
+            part.in += way.length;
+    }
+    return result;
 }
 
 /* size bytes, at least 1, from addr on, not beyond 2^64 - 1. */

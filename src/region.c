@@ -16,6 +16,7 @@
  */
 #include "region.h"
 #include "child_index.h"
+#include "iommu.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,8 @@ static void region_free(gmem_region *region)
 {
     gmem_ram_unref(region->ram);
     gmem__mmio_ops_put(region->vm, region->ops);
+    if (region->kind == GMEM_KIND_IOMMU)
+        gmem__iommu_end(region->opaque);
     free(region->owner);
     free(region);
 }
@@ -462,6 +465,29 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
     return err ? err : region_enrol(region, NULL, 0, ret_region);
 }
 
+int gmem_region_create_iommu(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_iommu_ops *ops,
+                             void *opaque, const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    struct gmem__iommu *iommu;
+    gmem_region *region;
+    int err;
+
+    if (!vm || !ret_region)
+        return -EINVAL;
+    if (!ops || !ops->translate || !gmem__iommu_mask_ok(ops->page_size ? ops->page_size - 1 : 0))
+        return gmem__refuse(vm, -EINVAL, "region \"%.255s\" needs a translate callback, and pages of a power of two",
+                            name ? name : "");
+    err = region_new(vm, GMEM_KIND_IOMMU, name, size, owner, &region);
+    if (err)
+        return err;
+    if (gmem__iommu_new(ops, opaque, &iommu)) {
+        region_free(region);
+        return gmem__refuse(vm, -ENOMEM, "no memory for a region's callbacks");
+    }
+    region->opaque = iommu;
+    return region_enrol(region, NULL, 0, ret_region);
+}
+
 int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops, void *opaque,
                             const struct gmem_owner *owner, gmem_region **ret_region)
 {
@@ -518,7 +544,7 @@ gmem_ram *gmem_region_ram(const gmem_region *region)
 
 void *gmem_region_opaque(const gmem_region *region)
 {
-    return region->opaque;
+    return region->kind == GMEM_KIND_IOMMU ? ((struct gmem__iommu *)region->opaque)->opaque : region->opaque;
 }
 
 gmem_size gmem_region_size(const gmem_region *region)

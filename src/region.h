@@ -63,7 +63,7 @@ struct gmem_region {
 
     /* Immutable, but for what says that it is not. */
     struct gmem__mmio_ops *ops; /* mmio, romd: a reference held; else NULL */
-    void *opaque;               /* the device's, for the callbacks */
+    void *opaque;               /* the device's, for the callbacks; iommu: a struct gmem__iommu */
     enum gmem_kind kind;
     bool dead;    /* atomic, any thread: it has been put on vm->dead */
     bool reaches; /* with the turn: it or something that shows it is shown (never false by mistake) */

@@ -113,6 +113,8 @@ static int create_region(struct machine *machine, const struct model_region *reg
     case GMEM_KIND_ALIAS: /* a target shows nothing past its end, so that cutting there changes nothing */
         return gmem_region_create_alias(machine->vm, region->name, machine->regions[region->alias],
                                         region->alias_offset, cut(region->alias_offset, size), &owner, ret);
+    case GMEM_KIND_IOMMU: /* not recorded */
+        break;
     case GMEM_KIND_RAM:
     case GMEM_KIND_ROM:
     case GMEM_KIND_ROMD:

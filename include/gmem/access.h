@@ -12,6 +12,7 @@
  * romd                read directly or by callback (gmem_region_set_romd()); written by callback
  * mmio                by callback, cut and widened as its gmem_mmio_ops say
  * ram-device          as ram or readonly, by single loads and stores of the guest's width (gmem_region_create_ram_device())
+ * iommu               where it is translated to, or GMEM_RESULT_DENIED (gmem/iommu.h)
  * reserved, nothing   GMEM_RESULT_DECODE; reads give all ones or zero, as the space says
  *
  * A refused piece of an mmio access also reads as the space's unassigned value. Aligned 1, 2, 4 and

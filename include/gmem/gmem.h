@@ -8,6 +8,7 @@
 #include <gmem/cache.h>
 #include <gmem/hotplug.h>
 #include <gmem/introspect.h>
+#include <gmem/iommu.h>
 #include <gmem/listener.h>
 #include <gmem/map.h>
 #include <gmem/ram.h>

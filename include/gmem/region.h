@@ -47,6 +47,7 @@ enum gmem_kind {
     GMEM_KIND_MMIO = 4,       /* device registers behind callbacks */
     GMEM_KIND_ALIAS = 5,      /* a window on part of another region */
     GMEM_KIND_RESERVED = 6,   /* claims addresses, answers nothing */
+    GMEM_KIND_IOMMU = 7,      /* accesses go elsewhere, page by page (gmem/iommu.h) */
     GMEM_KIND_RAM_DEVICE = 8, /* memory of a device that the host has mapped, accessed as the guest does */
 };
 

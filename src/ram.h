@@ -20,6 +20,7 @@ struct gmem_ram {
     enum gmem_ram_backing backing;
     int fd; /* -1: none */
     char *id;
+    struct gmem__discard *discard;     /* discard.c's; atomic; NULL: all of it is populated */
     uint64_t *dirty[GMEM_LOG_CLIENTS]; /* dirty.c's; atomic; NULL: the client never logged it */
 };
 

@@ -416,3 +416,42 @@ void gmem__backing_unmap(gmem_ram *ram)
     if (ram->fd >= 0)
         close(ram->fd);
 }
+
+/* Whole pages. 0 or the errno value that the host gives. */
+static int give_pages(const gmem_ram *ram, uint64_t offset, uint64_t size)
+{
+    bool shared = ram->flags & GMEM_RAM_SHARED;
+    int advice = shared ? MADV_REMOVE : MADV_DONTNEED;
+
+    if (ram->backing == GMEM_RAM_CALLER || (ram->backing == GMEM_RAM_FILE && !shared))
+        return EOPNOTSUPP;
+    if (ram->fd >= 0 && shared)
+        return TEMP_FAILURE_RETRY(fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                            (off_t)(ram->file_offset + offset), (off_t)size))
+                   ? errno
+                   : 0;
+    return madvise(ram->host + offset, size, advice) ? errno : 0;
+}
+
+void gmem__backing_give_back(gmem_ram *ram, uint64_t offset, uint64_t size)
+{
+    uint64_t mask = ram->page_size - 1, end = offset + size, first = (offset + mask) & ~mask, last = end & ~mask;
+    int err;
+
+    /* Nothing behind the block is anybody's. */
+    if (end >= ram->size)
+        last = end = ram->mapped;
+    if (first >= last) {
+        memset(ram->host + offset, 0, end - offset);
+        return;
+    }
+    memset(ram->host + offset, 0, first - offset);
+    memset(ram->host + last, 0, end - last);
+    err = give_pages(ram, first, last - first);
+    if (!err)
+        return;
+    if (ram->backing != GMEM_RAM_CALLER)
+        gmem__log(ram->vm, GMEM_LOG_WARNING, "RAM block \"%s\": the host takes no memory back: %s", ram->id,
+                  strerror(err));
+    memset(ram->host + first, 0, last - first);
+}

@@ -16,6 +16,7 @@
  */
 #include "region.h"
 #include "child_index.h"
+#include "discard.h"
 #include "iommu.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -188,6 +189,7 @@ void gmem__region_mark_up(gmem_region *region, uint64_t epoch)
 
 static void region_free(gmem_region *region)
 {
+    gmem__discard_forget(region);
     gmem_ram_unref(region->ram);
     gmem__mmio_ops_put(region->vm, region->ops);
     if (region->kind == GMEM_KIND_IOMMU)

@@ -90,6 +90,8 @@ struct gmem_vm {
     bool fresh_spaces;        /* some space was not rendered yet */
     bool roots_moved;         /* scratch of a commit: some space will have another shown */
     bool global_log;
+    unsigned discard_disabled; /* discard.c's: how many have disabled discarding */
+    unsigned discard_calling;  /* and whether a listener of its is being called */
 
     gmem_region *dead; /* lock-free stack of regions nobody can reach, freed by whoever has the turn next */
 

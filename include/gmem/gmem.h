@@ -6,6 +6,7 @@
 #include <gmem/access.h>
 #include <gmem/base.h>
 #include <gmem/cache.h>
+#include <gmem/discard.h>
 #include <gmem/hotplug.h>
 #include <gmem/introspect.h>
 #include <gmem/iommu.h>

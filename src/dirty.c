@@ -62,7 +62,7 @@ int gmem__ram_log(gmem_ram *ram, unsigned client)
 
     if (bitmap_of(ram, client))
         return 0;
-    bitmap = calloc(pages_of(0, ram->size).last / PAGES_PER_WORD + 1, sizeof(*bitmap));
+    bitmap = calloc(pages_of(0, ram->max).last / PAGES_PER_WORD + 1, sizeof(*bitmap));
     if (!bitmap)
         return -ENOMEM;
     __atomic_store_n(&ram->dirty[client], bitmap, __ATOMIC_RELEASE);
@@ -104,7 +104,7 @@ static int check_interval(const gmem_ram *ram, uint64_t offset, uint64_t size)
 {
     if (!ram || size == 0)
         return -EINVAL;
-    if (offset >= ram->size || size > ram->size - offset)
+    if (offset >= gmem_ram_size(ram) || size > gmem_ram_size(ram) - offset)
         return gmem__refuse(ram->vm, -ERANGE, "0x%llx bytes at 0x%llx are not inside RAM block \"%s\"",
                             (unsigned long long)size, (unsigned long long)offset, ram->id);
     return 0;

@@ -88,6 +88,8 @@ static int check_region(const gmem_region *region)
         wrong = "is the caller's";
     else if (ram->backing == GMEM_RAM_FILE && !(ram->flags & GMEM_RAM_SHARED))
         wrong = "is a private file";
+    if (ram->resizable)
+        wrong = "is resizable";
     if (wrong)
         return gmem__refuse(region->vm, -EOPNOTSUPP, "discarding: the memory of \"%s\" %s", ram->id, wrong);
     return 0;

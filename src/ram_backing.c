@@ -161,12 +161,12 @@ static int fit_file(const gmem_ram *ram, struct file *file)
         return fail(ram, -errno, "look at its file");
     have = (uint64_t)file->old_size;
     /* The rest of the page in which a file ends is there and zero. */
-    if (have >= ram->file_offset + ram->size)
+    if (have >= ram->file_offset + ram->max)
         return 0;
     if (!file->writable || !S_ISREG(st.st_mode))
         return gmem__refuse(ram->vm, -ERANGE,
                             "RAM block \"%s\": its file ends at %llu bytes, the block at %llu, and it can't be grown",
-                            ram->id, (unsigned long long)have, (unsigned long long)(ram->file_offset + ram->size));
+                            ram->id, (unsigned long long)have, (unsigned long long)(ram->file_offset + ram->max));
     if (TEMP_FAILURE_RETRY(ftruncate(file->fd, (off_t)(ram->file_offset + ram->mapped))))
         return fail(ram, -errno, "grow its file");
     file->grown = true;
@@ -244,7 +244,7 @@ static int map_memory(gmem_ram *ram, const struct gmem_ram_options *options)
 
     if (ram->backing == GMEM_RAM_ANON)
         flags |= MAP_ANONYMOUS;
-    if (ram->flags & GMEM_RAM_NORESERVE)
+    if ((ram->flags & GMEM_RAM_NORESERVE) || ram->resizable)
         flags |= MAP_NORESERVE;
     if (align > gmem__host_page_size()) {
         err = reserve(ram->mapped, align, &at);
@@ -295,29 +295,33 @@ void gmem__backing_touch(uint8_t *host, uint64_t size, uint64_t page_size)
 }
 
 /* Whether the host has less memory than the block, whatever is freed: trying would end in the kernel killing processes. */
-static bool is_hopeless(const gmem_ram *ram)
+static bool is_hopeless(const gmem_ram *ram, uint64_t size)
 {
     struct sysinfo info;
 
     if (ram->backing == GMEM_RAM_FILE || sysinfo(&info))
         return false;
-    return ram->mapped / info.mem_unit > (uint64_t)info.totalram + info.totalswap;
+    return size / info.mem_unit > (uint64_t)info.totalram + info.totalswap;
 }
 
-static int preallocate(const gmem_ram *ram)
+int gmem__backing_preallocate(const gmem_ram *ram, uint64_t offset, uint64_t size)
 {
-    if (is_hopeless(ram))
+    uint64_t mask = ram->page_size - 1;
+
+    size = ((offset + size + mask) & ~mask) - (offset & ~mask);
+    offset &= ~mask;
+    if (is_hopeless(ram, size))
         return -ENOMEM;
     /* A shared file's blocks first: touching a page for which there is no room would kill the process. */
     if (ram->fd >= 0 && (ram->flags & GMEM_RAM_SHARED)) {
-        int ret = (int)TEMP_FAILURE_RETRY(fallocate(ram->fd, 0, (off_t)ram->file_offset, (off_t)ram->mapped));
+        int ret = (int)TEMP_FAILURE_RETRY(fallocate(ram->fd, 0, (off_t)(ram->file_offset + offset), (off_t)size));
 
         if (ret && errno != EOPNOTSUPP && errno != ENODEV)
             return ram->backing == GMEM_RAM_MEMFD && errno == ENOSPC ? -ENOMEM : -errno;
     }
-    while (madvise(ram->host, ram->mapped, MADV_POPULATE_WRITE)) {
+    while (madvise(ram->host + offset, size, MADV_POPULATE_WRITE)) {
         if (errno == EINVAL) {
-            gmem__backing_touch(ram->host, ram->mapped, ram->page_size);
+            gmem__backing_touch(ram->host + offset, size, ram->page_size);
             return 0;
         }
         /* EFAULT is where a touch would have raised SIGBUS. */
@@ -334,7 +338,7 @@ static int map_caller(gmem_ram *ram, const struct gmem_ram_options *options)
     uint64_t address = (uint64_t)(uintptr_t)options->host;
 
     ram->page_size = gmem__host_page_size();
-    if (round_up(ram->size, ram->page_size, &ram->mapped))
+    if (round_up(ram->max, ram->page_size, &ram->mapped))
         return fail(ram, -EOVERFLOW, "round its size up");
     if (ram->mapped - 1 > UINT64_MAX - address)
         return gmem__refuse(ram->vm, -EINVAL, "RAM block \"%s\": the caller's memory wraps around", ram->id);
@@ -351,7 +355,7 @@ static int map_own(gmem_ram *ram, const struct gmem_ram_options *options, struct
     if (options->file_offset & (ram->page_size - 1))
         return gmem__refuse(ram->vm, -EINVAL, "RAM block \"%s\": its place in the file is no multiple of the page size",
                             ram->id);
-    if (round_up(ram->size, ram->page_size, &ram->mapped))
+    if (round_up(ram->max, ram->page_size, &ram->mapped))
         return fail(ram, -EOVERFLOW, "round its size up");
     /* Before a file is grown to it. */
     if (ram->mapped > (uint64_t)PTRDIFF_MAX)
@@ -371,6 +375,9 @@ int gmem__backing_map(gmem_ram *ram, const struct gmem_ram_options *options)
     ram->backing = options->backing;
     ram->flags = options->flags;
     ram->size = options->size;
+    ram->max = options->max_size ? options->max_size : options->size;
+    ram->resizable = options->max_size != 0;
+    ram->high = options->size;
     ram->file_offset = options->file_offset;
     ram->fd = -1;
     if (options->backing == GMEM_RAM_CALLER) {
@@ -391,7 +398,7 @@ int gmem__backing_map(gmem_ram *ram, const struct gmem_ram_options *options)
     if (!err) {
         advise(ram);
         if (ram->flags & GMEM_RAM_PREALLOC)
-            err = preallocate(ram);
+            err = gmem__backing_preallocate(ram, 0, ram->size);
         if (err)
             (void)fail(ram, err, "preallocate its memory");
     }
@@ -439,7 +446,7 @@ void gmem__backing_give_back(gmem_ram *ram, uint64_t offset, uint64_t size)
     int err;
 
     /* Nothing behind the block is anybody's. */
-    if (end >= ram->size)
+    if (end >= ram->max)
         last = end = ram->mapped;
     if (first >= last) {
         memset(ram->host + offset, 0, end - offset);

@@ -333,6 +333,9 @@ static int region_enrol(gmem_region *region, gmem_region *target, uint64_t targe
         region_free(region);
         return err;
     }
+    /* Its block may have been resized since: that is done with the turn. */
+    if (region->ram)
+        region->p.last = gmem_ram_size(region->ram) - 1;
     gmem__link_before(&vm->regions, &region->vm_link);
     GMEM__COUNT(vm, regions, 1);
     if (target) {

@@ -112,7 +112,8 @@ struct gmem_translation {
 };
 
 /*
- * Where an access of size bytes at addr comes to, through all iommu regions, and for how much of it. Nothing is accessed.
+ * Where an access of size bytes at addr comes to, through all iommu regions, and for how much of it (a write through a readonly
+ * range: the iommu region in it, beyond which it does not go). Nothing is accessed.
  * *ret_translation holds a reference on the region, which gmem_section_release(&ret_translation->section) gives back. Any thread.
  *
  * -EINVAL     a NULL argument, or size is 0

@@ -10,6 +10,7 @@
  * supported moves as such.
  */
 #include "device.h"
+#include "iommu.h"
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -148,6 +149,38 @@ static void host_fill(uint8_t *host, uint8_t value, uint64_t length)
     }
 }
 
+/* --- memory of a device: one load or store for each word, never memcpy ------------------------------------------------ */
+
+static uint8_t *device_host(const struct gmem__range *range, uint64_t skip)
+{
+    return range->region->ram->host + range->offset + skip;
+}
+
+static void device_read(const uint8_t *host, uint8_t *out, uint64_t length)
+{
+    unsigned size;
+
+    for (; length > 0; length -= size, host += size, out += size) {
+        size = word_at(host, length);
+        word_read(host, out, size);
+    }
+}
+
+/* FILL: in is the one byte. */
+static void device_write(uint8_t *host, const uint8_t *in, uint64_t length, bool fill)
+{
+    uint8_t word[8];
+    unsigned size;
+
+    memset(word, *in, sizeof(word));
+    for (; length > 0; length -= size, host += size) {
+        size = word_at(host, length);
+        word_write(host, fill ? word : in, size);
+        if (!fill)
+            in += size;
+    }
+}
+
 /* --- one range ----------------------------------------------------------------------------------------------------- */
 
 /* The region of a range with callbacks, if an access has to look at it. */
@@ -172,17 +205,26 @@ static gmem_result reserved_write(const struct gmem__access *access, const struc
                : GMEM_RESULT_DECODE;
 }
 
+static gmem_result iommu_access(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                                uint64_t length);
+
 static gmem_result range_read(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
                               uint64_t length)
 {
-    if (range->region->kind == GMEM_KIND_RESERVED) {
-        memset(access->out, access->space->fill, length);
-        return GMEM_RESULT_DECODE;
-    }
     if (gmem__range_reads_directly(range)) {
         gmem__host_read(range->host + skip, access->out, length);
         return GMEM_OK;
     }
+    if (range->region->kind == GMEM_KIND_RESERVED) {
+        memset(access->out, access->space->fill, length);
+        return GMEM_RESULT_DECODE;
+    }
+    if (range->region->kind == GMEM_KIND_RAM_DEVICE) {
+        device_read(device_host(range, skip), access->out, length);
+        return GMEM_OK;
+    }
+    if (range->region->kind == GMEM_KIND_IOMMU)
+        return iommu_access(access, range, skip, length);
     return gmem__mmio_read(&(struct gmem__mmio){.ops = &range->ops->is,
                                                 .opaque = range->opaque,
                                                 .attrs = access->attrs,
@@ -209,6 +251,13 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
         gmem__range_written(range, skip, length);
         return GMEM_OK;
     }
+    if (range->region->kind == GMEM_KIND_RAM_DEVICE) {
+        device_write(device_host(range, skip), access->in, length, access->what == GMEM__FILL);
+        gmem__range_written(range, skip, length);
+        return GMEM_OK;
+    }
+    if (range->region->kind == GMEM_KIND_IOMMU)
+        return iommu_access(access, range, skip, length);
     return gmem__mmio_write(&(struct gmem__mmio){.ops = &range->ops->is,
                                                  .opaque = range->opaque,
                                                  .attrs = access->attrs,
@@ -224,6 +273,11 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
 static gmem_result range_load(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
                               uint64_t length)
 {
+    if (range->region->kind == GMEM_KIND_RAM_DEVICE) {
+        device_write(device_host(range, skip), access->in, length, false);
+        gmem__range_written(range, skip, length);
+        return GMEM_OK;
+    }
     if (!range->host)
         return GMEM_RESULT_DECODE;
     /* A file that was mapped readonly can't be written by anybody. */
@@ -252,6 +306,33 @@ gmem_result gmem__access_piece(struct gmem__access *access, const struct gmem__r
     default:
         return range_write(access, range, addr - range->first, length);
     }
+}
+
+/* READ, WRITE, FILL: page by page to what is behind an iommu region. No recursion: that is none, or takes no writes. */
+static gmem_result iommu_access(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                                uint64_t length)
+{
+    unsigned want = access->what == GMEM__READ ? GMEM_IOMMU_READ : GMEM_IOMMU_WRITE;
+    struct gmem__access part = *access;
+    gmem_result result = GMEM_OK;
+    struct gmem__way way;
+
+    for (; length > 0; skip += way.length, length -= way.length) {
+        way = (struct gmem__way){.range = range, .addr = range->first + skip, .length = length};
+        gmem__iommu_follow(&way, access->attrs, want);
+        part.space = way.space;
+        if (!way.denied)
+            result |= gmem__access_piece(&part, way.range, way.addr, way.length);
+        else if (access->what == GMEM__READ)
+            memset(part.out, access->space->fill, way.length);
+        if (way.denied)
+            result |= GMEM_RESULT_DENIED;
+        if (access->what == GMEM__READ)
+            part.out += way.length;
+        else if (access->what == GMEM__WRITE)
+            part.in += way.length;
+    }
+    return result;
 }
 
 /* size bytes, at least 1, from addr on, not beyond 2^64 - 1. */

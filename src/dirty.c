@@ -36,7 +36,7 @@ int gmem__ram_log_prepare(gmem_ram *ram, unsigned client)
 {
     if (gmem__bitmap(ram, client) || ram->prepared)
         return 0;
-    ram->prepared = calloc(gmem__pages_of(0, ram->size).last / GMEM__PAGES_PER_WORD + 1, sizeof(*ram->prepared));
+    ram->prepared = calloc(gmem__pages_of(0, ram->max).last / GMEM__PAGES_PER_WORD + 1, sizeof(*ram->prepared));
     return ram->prepared ? 0 : -ENOMEM;
 }
 
@@ -141,9 +141,12 @@ void gmem__ram_mark_bits(gmem_ram *ram, unsigned clients, const struct gmem__pag
 
 int gmem__ram_check_interval(const gmem_ram *ram, uint64_t offset, uint64_t size)
 {
+    uint64_t end;
+
     if (!ram || size == 0)
         return -EINVAL;
-    if (offset >= ram->size || size > ram->size - offset)
+    end = gmem_ram_size(ram);
+    if (offset >= end || size > end - offset)
         return gmem__refuse(ram->vm, -ERANGE, "0x%llx bytes at 0x%llx are not inside RAM block \"%s\"",
                             (unsigned long long)size, (unsigned long long)offset, ram->id);
     return 0;
@@ -170,7 +173,7 @@ int gmem_ram_dirty_mark_clients(gmem_ram *ram, unsigned clients, uint64_t offset
     if (!ram || !bits || pages == 0 || offset % GMEM_DIRTY_PAGE_SIZE || (clients & ~GMEM__LOG_ALL))
         return -EINVAL;
     /* The block's last page need not be whole. */
-    last = gmem__pages_of(0, ram->size).last;
+    last = gmem__pages_of(0, gmem_ram_size(ram)).last;
     if (first > last || pages - 1 > last - first)
         return gmem__refuse(ram->vm, -ERANGE, "%llu pages at 0x%llx are not inside RAM block \"%s\"",
                             (unsigned long long)pages, (unsigned long long)offset, ram->id);

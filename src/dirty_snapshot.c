@@ -63,21 +63,23 @@ static int find_run(const struct bits *bits, uint64_t from, uint64_t end, uint64
 /* --- of the live bitmap -------------------------------------------------------------------------------------------- */
 
 /* All of a client's bitmap; no word if it has none. */
-static struct bits live_bits(const gmem_ram *ram, unsigned client)
+static struct bits live_bits(const gmem_ram *ram, unsigned client, uint64_t size)
 {
     const uint64_t *bitmap = gmem__bitmap(ram, client);
 
-    return (struct bits){bitmap, 0, bitmap ? gmem__pages_of(0, ram->size).last / GMEM__PAGES_PER_WORD + 1 : 0};
+    return (struct bits){bitmap, 0, bitmap ? gmem__pages_of(0, size).last / GMEM__PAGES_PER_WORD + 1 : 0};
 }
 
 int gmem_ram_dirty_next(const gmem_ram *ram, unsigned client, uint64_t from, uint64_t *ret_offset, uint64_t *ret_size)
 {
     struct bits bits;
+    uint64_t size;
 
     if (!ram || client >= GMEM_LOG_CLIENTS || !ret_offset || !ret_size)
         return -EINVAL;
-    bits = live_bits(ram, client);
-    return find_run(&bits, from, ram->size, ret_offset, ret_size);
+    size = gmem_ram_size(ram);
+    bits = live_bits(ram, client, size);
+    return find_run(&bits, from, size, ret_offset, ret_size);
 }
 
 int gmem_ram_dirty_count(const gmem_ram *ram, unsigned client, uint64_t *ret_pages)
@@ -87,7 +89,7 @@ int gmem_ram_dirty_count(const gmem_ram *ram, unsigned client, uint64_t *ret_pag
 
     if (!ram || client >= GMEM_LOG_CLIENTS || !ret_pages)
         return -EINVAL;
-    bits = live_bits(ram, client);
+    bits = live_bits(ram, client, gmem_ram_size(ram));
     for (i = 0; i < bits.count; i++) {
         word = __atomic_load_n(&bits.words[i], __ATOMIC_RELAXED);
         if (word)
@@ -140,7 +142,7 @@ int gmem__dirty_snapshot_make(gmem_ram *ram, uint64_t offset, uint64_t size, gme
     if (!snapshot)
         return gmem__refuse(ram->vm, -ENOMEM, "no memory for a dirty snapshot of RAM block \"%s\"", ram->id);
     snapshot->pages = pages;
-    snapshot->end = ram->size;
+    snapshot->end = gmem_ram_size(ram);
     snapshot->count = 0;
     *ret_snapshot = snapshot;
     return 0;

@@ -16,6 +16,7 @@
 #include "transaction.h"
 #include <errno.h>
 #include <gmem/hotplug.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -413,7 +414,7 @@ static size_t see(const gmem_hotplug *hotplug, struct seen *seen)
 
         if (!counts(hotplug, entry))
             continue;
-        strcpy(seen[count].id, entry->id);
+        (void)snprintf(seen[count].id, sizeof(seen[count].id), "%s", entry->id);
         seen[count++].block = (struct gmem_hotplug_block){
             .region = gmem_region_ref(entry->region),
             .addr = hotplug->base + entry->region->p.offset,

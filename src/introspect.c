@@ -164,6 +164,8 @@ const char *gmem_region_type(const gmem_region *region)
     case GMEM_KIND_RAM:
     case GMEM_KIND_ROM:
         return region->p.attrs & GMEM_RANGE_READONLY ? "rom" : "ram";
+    case GMEM_KIND_RAM_DEVICE:
+        return "ramd";
     case GMEM_KIND_ROMD:
         return region->p.attrs & GMEM_RANGE_ROMD ? "romd" : "i/o";
     default:

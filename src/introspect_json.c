@@ -179,6 +179,10 @@ static const char *kind_name(enum gmem_kind kind)
         return "alias";
     case GMEM_KIND_RESERVED:
         return "reserved";
+    case GMEM_KIND_IOMMU:
+        return "iommu";
+    case GMEM_KIND_RAM_DEVICE:
+        return "ram-device";
     }
     return "";
 }

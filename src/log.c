@@ -224,7 +224,7 @@ static int clean(gmem_ram *ram, unsigned client)
 {
     uint64_t *bitmap = gmem__bitmap(ram, client), i;
 
-    for (i = 0; bitmap && i <= gmem__pages_of(0, ram->size).last / GMEM__PAGES_PER_WORD; i++) {
+    for (i = 0; bitmap && i <= gmem__pages_of(0, ram->max).last / GMEM__PAGES_PER_WORD; i++) {
         if (__atomic_load_n(&bitmap[i], __ATOMIC_RELAXED))
             __atomic_store_n(&bitmap[i], 0, __ATOMIC_RELAXED);
     }

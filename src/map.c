@@ -13,6 +13,7 @@
  *      log since the piece was found.
  */
 #include "access.h"
+#include "iommu.h"
 #include <errno.h>
 #include <gmem/map.h>
 #include <stdlib.h>
@@ -30,6 +31,25 @@ static void segment_fill(struct gmem_segment *segment, gmem_space *space, struct
     segment->attrs = range->attrs;
     if (is_write ? gmem__range_writes_directly(range) : gmem__range_reads_directly(range))
         segment->host = range->host + (addr - range->first);
+}
+
+/* A piece of at most length bytes at addr of range, an iommu region: what is behind it there. Returns its length. */
+static uint64_t segment_behind(struct gmem_segment *segment, gmem_space *space, struct gmem_attrs attrs,
+                               const struct gmem__range *range, uint64_t addr, uint64_t length, bool is_write)
+{
+    struct gmem__way way = {.space = space, .range = range, .addr = addr, .length = length};
+
+    gmem__iommu_follow(&way, attrs, is_write ? GMEM_IOMMU_WRITE : GMEM_IOMMU_READ);
+    if (way.denied) {
+        segment_fill(segment, space, attrs, NULL, addr, way.length, is_write);
+        segment->denied = GMEM_SEGMENT_READ | GMEM_SEGMENT_WRITE;
+    } else {
+        segment_fill(segment, way.space, attrs, way.range, way.addr, way.length, is_write);
+        segment->addr = addr;
+        segment->denied = (way.perm & GMEM_IOMMU_READ ? 0 : GMEM_SEGMENT_READ) |
+                          (way.perm & GMEM_IOMMU_WRITE ? 0 : GMEM_SEGMENT_WRITE);
+    }
+    return way.length;
 }
 
 /* gmem_segments() of an interval that was checked. */
@@ -52,11 +72,14 @@ static size_t translate(gmem_space *space, uint64_t addr, struct gmem_attrs attr
         } else if (range) {
             until = gmem__min(until, range->last);
         }
-        segment_fill(&segments[count], space, attrs, range, at, until - at + 1, is_write);
+        if (range && range->region->kind == GMEM_KIND_IOMMU)
+            until = at + (segment_behind(&segments[count], space, attrs, range, at, until - at + 1, is_write) - 1);
+        else
+            segment_fill(&segments[count], space, attrs, range, at, until - at + 1, is_write);
         left -= until - at + 1;
         at = until + 1;
     }
-    gmem__rcu_leave();
+    gmem__access_leave();
     *ret_covered = size - left;
     return count;
 }
@@ -77,25 +100,29 @@ static gmem_result segment_access(const struct gmem_segment *segment, uint64_t s
                                   struct gmem__access *access)
 {
     uint64_t inside = skip < segment->size ? gmem__min(size, segment->size - skip) : 0;
-    const gmem_ram *ram = segment->region ? segment->region->ram : NULL;
     const struct gmem__range range = {
         .first = segment->addr,
         .last = segment->addr + (segment->size - 1),
         .offset = segment->offset,
         .region = segment->region,
-        .host = ram ? ram->host + segment->offset : NULL,
+        .host = segment->region ? gmem__region_host(segment->region, segment->offset) : NULL,
         .attrs = segment->attrs | GMEM_RANGE_LOG_MASK, /* invariant d */
         .ops = segment->region ? segment->region->ops : NULL,
         .opaque = segment->region ? segment->region->opaque : NULL,
     };
+    bool denied = segment->denied & (access->what == GMEM__READ ? GMEM_SEGMENT_READ : GMEM_SEGMENT_WRITE);
     gmem_result result = GMEM_OK;
 
     access->space = segment->space;
     access->attrs = segment->access;
     /* The reference keeps the region; the section is what callbacks run in. */
     gmem__rcu_enter();
-    if (inside > 0)
+    if (inside > 0 && !denied)
         result |= gmem__access_piece(access, segment->region ? &range : NULL, segment->addr + skip, inside);
+    else if (inside > 0 && access->what == GMEM__READ)
+        memset(access->out, segment->space->fill, inside);
+    if (inside > 0 && denied)
+        result |= GMEM_RESULT_DENIED;
     if (size > inside) {
         if (access->what == GMEM__READ)
             access->out += inside;
@@ -148,8 +175,10 @@ static uint64_t bounce_size(const struct gmem_segment *segment)
 {
     uint64_t size = GMEM_BOUNCE_SIZE;
 
+    const gmem_region *region = segment->region;
+
     /* The bus cuts at multiples of its widest access, of a device that takes unaligned ones counted from where it began. */
-    if (segment->region && segment->region->ops && !segment->region->ops->is.valid.unaligned)
+    if (region && (region->kind == GMEM_KIND_RAM_DEVICE || (region->ops && !region->ops->is.valid.unaligned)))
         size -= segment->offset % 8;
     return gmem__min(segment->size, size);
 }
@@ -175,7 +204,7 @@ static int map_bounce(gmem_space *space, struct gmem_map *map)
 int gmem_map(gmem_space *space, uint64_t addr, struct gmem_attrs attrs, uint64_t size, bool is_write,
              struct gmem_map *ret_map)
 {
-    struct gmem_map map = {.is_write = is_write};
+    struct gmem_map map = {.is_write = is_write, .space = space};
     uint64_t covered;
     int err = 0;
 
@@ -210,7 +239,7 @@ gmem_result gmem_unmap(struct gmem_map *map, uint64_t written)
         map->host = NULL;
         segment_release(&map->segment, 0);
         /* Last: a waiter that is called may end what map is part of. */
-        gmem__bounce_give(&map->segment.space->bounce);
+        gmem__bounce_give(&map->space->bounce);
     } else {
         map->host = NULL;
         segment_release(&map->segment, written);

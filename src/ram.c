@@ -90,6 +90,8 @@ static int check_options(gmem_vm *vm, const struct gmem_ram_options *options)
     if (length == 0 || length > GMEM_RAM_ID_MAX)
         return gmem__refuse(vm, -EINVAL, "a RAM block needs an id of 1 to %u bytes", GMEM_RAM_ID_MAX);
     wrong = options->size ? check_backing(options) : "its size is zero";
+    if (!wrong && options->max_size && (options->max_size < options->size || (options->flags & GMEM_RAM_READONLY)))
+        wrong = "its size can't change up to that";
     if (!wrong)
         wrong = check_flags(options);
     if (wrong)
@@ -353,7 +355,12 @@ void *gmem_ram_host(const gmem_ram *ram)
 
 uint64_t gmem_ram_size(const gmem_ram *ram)
 {
-    return ram->size;
+    return __atomic_load_n(&ram->size, __ATOMIC_RELAXED);
+}
+
+uint64_t gmem_ram_max_size(const gmem_ram *ram)
+{
+    return ram->max;
 }
 
 uint64_t gmem_ram_mapped(const gmem_ram *ram)
@@ -420,7 +427,7 @@ int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ram, uint64
         gmem_ram *ram = GMEM__OF(link, gmem_ram, link);
         uintptr_t from = (uintptr_t)ram->host;
 
-        if (address >= from && address - from < ram->size && ref_live(ram)) {
+        if (address >= from && address - from < gmem_ram_size(ram) && ref_live(ram)) {
             *ret_ram = ram;
             *ret_offset = address - from;
             err = 0;

@@ -11,16 +11,24 @@ struct gmem_ram {
     unsigned long refs;     /* atomic */
     struct gmem__link link; /* in vm->rams, under vm->mutex */
     uint8_t *host;
-    uint64_t size;   /* as asked for */
-    uint64_t mapped; /* rounded up */
+    uint64_t size;   /* as asked for; atomic: resizing changes it, with the turn */
+    uint64_t max;    /* that it can have */
+    uint64_t mapped; /* max rounded up */
     uint64_t offset; /* in the vm's RAM offset space */
     uint64_t page_size;
     uint64_t file_offset;
     uint32_t flags;
     enum gmem_ram_backing backing;
     int fd; /* -1: none */
+    /* With the turn: ram_resize.c's. */
+    bool resizable; /* immutable */
+    bool resizing;
+    uint64_t high; /* the largest size that it had */
+    struct gmem_ram_notifier *first_notifier, *last_notifier;
+    struct gmem_ram_notifier *next_notifier; /* to be called */
     char *id;
-    bool full_fence; /* immutable: fence.h */
+    bool full_fence;               /* immutable: fence.h */
+    struct gmem__discard *discard; /* discard.c's; atomic; NULL: all of it is populated */
 
     /* dirty.c's. */
     unsigned always;                   /* atomic: clients that log all of it whatever regions wish, a bit each */

@@ -161,12 +161,12 @@ static int fit_file(const gmem_ram *ram, struct file *file)
         return fail(ram, -errno, "look at its file");
     have = (uint64_t)file->old_size;
     /* The rest of the page in which a file ends is there and zero. */
-    if (have >= ram->file_offset + ram->size)
+    if (have >= ram->file_offset + ram->max)
         return 0;
     if (!file->writable || !S_ISREG(st.st_mode))
         return gmem__refuse(ram->vm, -ERANGE,
                             "RAM block \"%s\": its file ends at %llu bytes, the block at %llu, and it can't be grown",
-                            ram->id, (unsigned long long)have, (unsigned long long)(ram->file_offset + ram->size));
+                            ram->id, (unsigned long long)have, (unsigned long long)(ram->file_offset + ram->max));
     if (TEMP_FAILURE_RETRY(ftruncate(file->fd, (off_t)(ram->file_offset + ram->mapped))))
         return fail(ram, -errno, "grow its file");
     file->grown = true;
@@ -244,7 +244,7 @@ static int map_memory(gmem_ram *ram, const struct gmem_ram_options *options)
 
     if (ram->backing == GMEM_RAM_ANON)
         flags |= MAP_ANONYMOUS;
-    if (ram->flags & GMEM_RAM_NORESERVE)
+    if ((ram->flags & GMEM_RAM_NORESERVE) || ram->resizable)
         flags |= MAP_NORESERVE;
     if (align > gmem__host_page_size()) {
         err = reserve(ram->mapped, align, &at);
@@ -295,13 +295,13 @@ void gmem__backing_touch(uint8_t *host, uint64_t size, uint64_t page_size)
 }
 
 /* Whether the host has less memory than the block, whatever is freed: trying would end in the kernel killing processes. */
-static bool is_hopeless(const gmem_ram *ram)
+static bool is_hopeless(const gmem_ram *ram, uint64_t size)
 {
     struct sysinfo info;
 
     if (ram->backing == GMEM_RAM_FILE || sysinfo(&info))
         return false;
-    return ram->mapped / info.mem_unit > (uint64_t)info.totalram + info.totalswap;
+    return size / info.mem_unit > (uint64_t)info.totalram + info.totalswap;
 }
 
 /* A part of the block, in bytes from its beginning. */
@@ -336,14 +336,14 @@ static int tell(const gmem_ram *ram, const struct gmem_ram_options *options, uin
 static int preallocate(const gmem_ram *ram, const struct gmem_ram_options *options)
 {
     uint64_t step = GMEM_RAM_PREALLOC_STEP > ram->page_size ? GMEM_RAM_PREALLOC_STEP : ram->page_size;
-    uint64_t done = 0;
+    uint64_t total = (ram->size + ram->page_size - 1) & ~(ram->page_size - 1), done = 0;
     int err;
 
-    if (is_hopeless(ram))
+    if (is_hopeless(ram, total))
         return -ENOMEM;
     err = tell(ram, options, 0);
-    while (!err && done < ram->mapped) {
-        uint64_t size = ram->mapped - done < step ? ram->mapped - done : step;
+    while (!err && done < total) {
+        uint64_t size = total - done < step ? total - done : step;
 
         err = populate(ram, done, size);
         done += size;
@@ -353,6 +353,14 @@ static int preallocate(const gmem_ram *ram, const struct gmem_ram_options *optio
     return err;
 }
 
+int gmem__backing_preallocate(const gmem_ram *ram, uint64_t offset, uint64_t size)
+{
+    uint64_t mask = ram->page_size - 1;
+
+    size = ((offset + size + mask) & ~mask) - (offset & ~mask);
+    return is_hopeless(ram, size) ? -ENOMEM : populate(ram, offset & ~mask, size);
+}
+
 /* ------------------------------------------------------------------------------------------------------------------- */
 
 static int map_caller(gmem_ram *ram, const struct gmem_ram_options *options)
@@ -360,7 +368,7 @@ static int map_caller(gmem_ram *ram, const struct gmem_ram_options *options)
     uint64_t address = (uint64_t)(uintptr_t)options->host;
 
     ram->page_size = gmem__host_page_size();
-    if (round_up(ram->size, ram->page_size, &ram->mapped))
+    if (round_up(ram->max, ram->page_size, &ram->mapped))
         return fail(ram, -EOVERFLOW, "round its size up");
     if (ram->mapped - 1 > UINT64_MAX - address)
         return gmem__refuse(ram->vm, -EINVAL, "RAM block \"%s\": the caller's memory wraps around", ram->id);
@@ -377,7 +385,7 @@ static int map_own(gmem_ram *ram, const struct gmem_ram_options *options, struct
     if (options->file_offset & (ram->page_size - 1))
         return gmem__refuse(ram->vm, -EINVAL, "RAM block \"%s\": its place in the file is no multiple of the page size",
                             ram->id);
-    if (round_up(ram->size, ram->page_size, &ram->mapped))
+    if (round_up(ram->max, ram->page_size, &ram->mapped))
         return fail(ram, -EOVERFLOW, "round its size up");
     /* Before a file is grown to it. */
     if (ram->mapped > (uint64_t)PTRDIFF_MAX)
@@ -397,6 +405,9 @@ int gmem__backing_map(gmem_ram *ram, const struct gmem_ram_options *options)
     ram->backing = options->backing;
     ram->flags = options->flags;
     ram->size = options->size;
+    ram->max = options->max_size ? options->max_size : options->size;
+    ram->resizable = options->max_size != 0;
+    ram->high = options->size;
     ram->file_offset = options->file_offset;
     ram->fd = -1;
     if (options->backing == GMEM_RAM_CALLER) {
@@ -441,4 +452,43 @@ void gmem__backing_unmap(gmem_ram *ram)
         (void)munmap(ram->host, ram->mapped);
     if (ram->fd >= 0)
         close(ram->fd);
+}
+
+/* Whole pages. 0 or the errno value that the host gives. */
+static int give_pages(const gmem_ram *ram, uint64_t offset, uint64_t size)
+{
+    bool shared = ram->flags & GMEM_RAM_SHARED;
+    int advice = shared ? MADV_REMOVE : MADV_DONTNEED;
+
+    if (ram->backing == GMEM_RAM_CALLER || (ram->backing == GMEM_RAM_FILE && !shared))
+        return EOPNOTSUPP;
+    if (ram->fd >= 0 && shared)
+        return TEMP_FAILURE_RETRY(fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                            (off_t)(ram->file_offset + offset), (off_t)size))
+                   ? errno
+                   : 0;
+    return madvise(ram->host + offset, size, advice) ? errno : 0;
+}
+
+void gmem__backing_give_back(gmem_ram *ram, uint64_t offset, uint64_t size)
+{
+    uint64_t mask = ram->page_size - 1, end = offset + size, first = (offset + mask) & ~mask, last = end & ~mask;
+    int err;
+
+    /* Nothing behind the block is anybody's. */
+    if (end >= ram->max)
+        last = end = ram->mapped;
+    if (first >= last) {
+        memset(ram->host + offset, 0, end - offset);
+        return;
+    }
+    memset(ram->host + offset, 0, first - offset);
+    memset(ram->host + last, 0, end - last);
+    err = give_pages(ram, first, last - first);
+    if (!err)
+        return;
+    if (ram->backing != GMEM_RAM_CALLER)
+        gmem__log(ram->vm, GMEM_LOG_WARNING, "RAM block \"%s\": the host takes no memory back: %s", ram->id,
+                  strerror(err));
+    memset(ram->host + first, 0, last - first);
 }

@@ -14,6 +14,15 @@ int gmem__backing_map(gmem_ram *ram, const struct gmem_ram_options *options) GME
 /* Give it back. */
 void gmem__backing_unmap(gmem_ram *ram);
 
+/* Touch what is in size bytes at offset, or find out that the host can't: -ENOMEM and others. */
+int gmem__backing_preallocate(const gmem_ram *ram, uint64_t offset, uint64_t size) GMEM_MUST_CHECK;
+
+/*
+ * Give the memory of size bytes at offset back to the host: they are zero from now on. Up to mapped. Pages that are cut, and
+ * what the host does not take back, are written with zeros. Not of a GMEM_RAM_READONLY block.
+ */
+void gmem__backing_give_back(gmem_ram *ram, uint64_t offset, uint64_t size);
+
 /* Write to every page of [host, host + size) without changing it, for kernels that can't be asked to. */
 void gmem__backing_touch(uint8_t *host, uint64_t size, uint64_t page_size);
 

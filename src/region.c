@@ -17,6 +17,8 @@
 #include "region.h"
 #include "backlog.h"
 #include "child_index.h"
+#include "discard.h"
+#include "iommu.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,9 +378,12 @@ static void device_end(gmem_region *region)
 
 static void region_free(gmem_region *region)
 {
+    gmem__discard_forget(region);
     device_end(region);
     gmem_ram_unref(region->ram);
     gmem__mmio_ops_put(region->vm, region->ops);
+    if (region->kind == GMEM_KIND_IOMMU)
+        gmem__iommu_end(region->opaque);
     free(region->owner);
     free(region);
 }
@@ -530,6 +535,9 @@ static int region_enrol(gmem_region *region, gmem_region *target, uint64_t targe
         region_free(region);
         return gmem__refuse(vm, -ENOMEM, "no memory for a region's statistics");
     }
+    /* Its block may have been resized since: that is done with the turn. */
+    if (region->ram)
+        region->p.last = gmem_ram_size(region->ram) - 1;
     gmem__link_before(&vm->regions, &region->vm_link);
     GMEM__COUNT(vm, regions, 1);
     if (target) {
@@ -611,6 +619,12 @@ int gmem_region_create_ram(gmem_vm *vm, const char *name, gmem_ram *ram, const s
     return create_on_ram(vm, GMEM_KIND_RAM, name, ram, NULL, NULL, owner, ret_region);
 }
 
+int gmem_region_create_ram_device(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
+                                  gmem_region **ret_region)
+{
+    return create_on_ram(vm, GMEM_KIND_RAM_DEVICE, name, ram, NULL, NULL, owner, ret_region);
+}
+
 int gmem_region_create_rom(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                            gmem_region **ret_region)
 {
@@ -660,6 +674,29 @@ int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size size, const
     if (!err)
         err = set_ops(region, &known, opaque, owner);
     return err ? err : region_enrol(region, NULL, 0, ret_region);
+}
+
+int gmem_region_create_iommu(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_iommu_ops *ops,
+                             void *opaque, const struct gmem_owner *owner, gmem_region **ret_region)
+{
+    struct gmem__iommu *iommu;
+    gmem_region *region;
+    int err;
+
+    if (!vm || !ret_region)
+        return -EINVAL;
+    if (!ops || !ops->translate || !gmem__iommu_mask_ok(ops->page_size ? ops->page_size - 1 : 0))
+        return gmem__refuse(vm, -EINVAL, "region \"%.255s\" needs a translate callback, and pages of a power of two",
+                            name ? name : "");
+    err = region_new(vm, GMEM_KIND_IOMMU, name, size, owner, &region);
+    if (err)
+        return err;
+    if (gmem__iommu_new(ops, opaque, &iommu)) {
+        region_free(region);
+        return gmem__refuse(vm, -ENOMEM, "no memory for a region's callbacks");
+    }
+    region->opaque = iommu;
+    return region_enrol(region, NULL, 0, ret_region);
 }
 
 int gmem_region_create_romd(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_mmio_ops *ops, void *opaque,
@@ -718,7 +755,7 @@ gmem_ram *gmem_region_ram(const gmem_region *region)
 
 void *gmem_region_opaque(const gmem_region *region)
 {
-    return region->opaque;
+    return region->kind == GMEM_KIND_IOMMU ? ((struct gmem__iommu *)region->opaque)->opaque : region->opaque;
 }
 
 gmem_size gmem_region_size(const gmem_region *region)

@@ -12,6 +12,7 @@
 #include "doorbell.h"
 #include "guard.h"
 #include "mmio_ops.h"
+#include "ram.h"
 #include "range.h"
 #include "rcu.h"
 
@@ -153,6 +154,15 @@ static inline bool gmem__region_enabled(const gmem_region *region)
 static inline bool gmem__region_terminates(const gmem_region *region)
 {
     return region->kind != GMEM_KIND_CONTAINER && region->kind != GMEM_KIND_ALIAS;
+}
+
+/*
+ * The host memory at offset of region that accesses may use as such, or NULL. That of a ram-device they may not; but its block
+ * has it.
+ */
+static inline uint8_t *gmem__region_host(const gmem_region *region, uint64_t offset)
+{
+    return region->ram && region->kind != GMEM_KIND_RAM_DEVICE ? region->ram->host + offset : NULL;
 }
 
 /* Of two siblings of these priorities and orders of placement, whether a is seen where both are. */

@@ -16,7 +16,8 @@
 /* Most regions looked at to find a loop; only topologies that are almost loops need more than a few. */
 #define LOOP_BUDGET 1000000u
 
-static const char *const kind_names[] = {"container", "ram", "rom", "romd", "mmio", "alias", "reserved"};
+static const char *const kind_names[] = {"container", "ram",      "rom",   "romd",      "mmio",
+                                         "alias",     "reserved", "iommu", "ram-device"};
 
 static int refuse_kind(const gmem_region *region, const char *edit)
 {

@@ -238,7 +238,7 @@ static int emit(struct gmem__ranges *ranges, const struct placement *placement, 
         .offset = offset,
         .region = (gmem_region *)(uintptr_t)placement->region,
         .attrs = placement->attrs,
-        .host = placement->region->ram ? placement->region->ram->host + offset : NULL,
+        .host = gmem__region_host(placement->region, offset),
         .ops = placement->region->ops,
         .opaque = placement->region->opaque,
     };

@@ -66,21 +66,18 @@ void gmem__trace_end(gmem_vm *vm)
 }
 
 /* The probes of kinds that others than the library make. */
-static void probe(const gmem_vm *vm, const struct gmem_trace_event *event)
+static void probe(const struct gmem_trace_event *event)
 {
-    (void)vm;
     if (event->kind == GMEM_TRACE_SLOT)
         GMEM__PROBE5(slot, event->u.slot.slot, event->u.slot.flags, event->u.slot.gpa, event->u.slot.size,
                      event->u.slot.err);
-    else if (event->kind == GMEM_TRACE_RAM_RESIZED)
-        GMEM__PROBE4(ram_resized, vm, event->u.ram.id, event->u.ram.old_size, event->u.ram.size);
 }
 
 void gmem_trace_emit(gmem_vm *vm, const struct gmem_trace_event *event)
 {
     const struct gmem__tracer *tracer;
 
-    probe(vm, event);
+    probe(event);
     if ((unsigned)event->kind > GMEM_TRACE_USER || !gmem__traced(vm, event->kind) || tracing)
         return;
     gmem__rcu_enter();

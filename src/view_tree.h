@@ -13,8 +13,8 @@
 
 struct gmem__range {
     uint64_t first, last;
-    uint64_t offset;                  /* of first in the region */
-    uint8_t *host;                    /* behind first, when the region has host memory; contiguous to last */
+    uint64_t offset; /* of first in the region */
+    uint8_t *host;   /* behind first, if accesses may use it (gmem__region_host()); contiguous to last */
     const struct gmem__mmio_ops *ops; /* the region's and */
     void *opaque;                     /* the region's, so that an access need not look at it */
     gmem_region *region;

@@ -116,6 +116,8 @@ struct gmem_vm {
     uint64_t shape;           /* changes whenever a way up that was none may have become one; see changed.c */
     bool fresh_spaces;        /* some space was not rendered yet */
     bool roots_moved;         /* scratch of a commit: some space will have another shown */
+    unsigned discard_disabled; /* discard.c's: how many have disabled discarding */
+    unsigned discard_calling;  /* and whether a listener of its is being called */
 
     gmem_region *dead; /* lock-free stack of regions nobody can reach, freed by whoever has the turn next */
 

@@ -107,8 +107,7 @@ static const char *section_type(const struct gmem_section *section)
 
 static bool same_type(const char *recorded, const struct gmem_section *section)
 {
-    /* ramd is memory of a real device that was handed to the guest; the map treats it as any ram */
-    return strcmp(strcmp(recorded, "ramd") == 0 ? "ram" : recorded, section_type(section)) == 0;
+    return strcmp(recorded, section_type(section)) == 0;
 }
 
 struct walk {

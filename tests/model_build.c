@@ -90,6 +90,8 @@ static int create_backed(gmem_vm *vm, const struct model_region *region, const s
         err = gmem_region_create_ram(vm, region->name, ram, owner, ret);
     else if (region->kind == GMEM_KIND_ROM)
         err = gmem_region_create_rom(vm, region->name, ram, owner, ret);
+    else if (region->kind == GMEM_KIND_RAM_DEVICE)
+        err = gmem_region_create_ram_device(vm, region->name, ram, owner, ret);
     else
         err = gmem_region_create_romd(vm, region->name, ram, &device, NULL, owner, ret);
     gmem_ram_unref(ram);
@@ -111,9 +113,12 @@ static int create_region(struct machine *machine, const struct model_region *reg
     case GMEM_KIND_ALIAS: /* a target shows nothing past its end, so that cutting there changes nothing */
         return gmem_region_create_alias(machine->vm, region->name, machine->regions[region->alias],
                                         region->alias_offset, cut(region->alias_offset, size), &owner, ret);
+    case GMEM_KIND_IOMMU: /* not recorded */
+        break;
     case GMEM_KIND_RAM:
     case GMEM_KIND_ROM:
     case GMEM_KIND_ROMD:
+    case GMEM_KIND_RAM_DEVICE:
         return create_backed(machine->vm, region, &owner, ret);
     }
     return -EINVAL;

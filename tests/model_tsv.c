@@ -130,10 +130,17 @@ static bool kind(struct reader *reader, const char *text, enum gmem_kind *ret)
         const char *text;
         enum gmem_kind kind;
     } kinds[] = {
-        {"container", GMEM_KIND_CONTAINER}, {"io", GMEM_KIND_MMIO},           {"mmio", GMEM_KIND_MMIO},
-        {"iommu", GMEM_KIND_MMIO},          {"ram", GMEM_KIND_RAM},           {"ramd", GMEM_KIND_RAM},
-        {"ram-device", GMEM_KIND_RAM},      {"rom", GMEM_KIND_ROM},           {"romd", GMEM_KIND_ROMD},
-        {"alias", GMEM_KIND_ALIAS},         {"reserved", GMEM_KIND_RESERVED},
+        {"container", GMEM_KIND_CONTAINER},
+        {"io", GMEM_KIND_MMIO},
+        {"mmio", GMEM_KIND_MMIO},
+        {"iommu", GMEM_KIND_MMIO},
+        {"ram", GMEM_KIND_RAM},
+        {"ramd", GMEM_KIND_RAM_DEVICE},
+        {"ram-device", GMEM_KIND_RAM_DEVICE},
+        {"rom", GMEM_KIND_ROM},
+        {"romd", GMEM_KIND_ROMD},
+        {"alias", GMEM_KIND_ALIAS},
+        {"reserved", GMEM_KIND_RESERVED},
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

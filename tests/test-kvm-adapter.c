@@ -396,6 +396,46 @@ static void test_readonly_window(void **state)
 }
 
 /* The order of calls and the numbers, as text. */
+static int no_translation(void *opaque, uint64_t addr, unsigned want, struct gmem_attrs attrs,
+                          struct gmem_iommu_entry *ret_entry)
+{
+    (void)opaque, (void)addr, (void)want, (void)attrs, (void)ret_entry;
+    return 1;
+}
+
+/* Memory of a device has a slot, what is behind an iommu none; the slot of a resizable block follows it. */
+static void test_other_kinds(void **state)
+{
+    struct gmem_ram_options options = {
+        .struct_size = sizeof(options), .id = "growing", .size = 0x2000, .max_size = 0x10000};
+    const struct gmem_iommu_ops ops = {.translate = no_translation};
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    gmem_ram *ram = new_ram(machine, "bar", 0x4000);
+    gmem_region *bar, *iommu, *growing;
+
+    (void)state;
+    attach(machine);
+    assert_int_equal(gmem_region_create_ram_device(machine->vm, "bar", ram, NULL, &bar), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x1000000, bar), 0);
+    assert_slot(machine, 0x1000000, 0x4000, 0);
+    assert_int_equal(gmem_region_set_readonly(bar, true), 0);
+    assert_slot(machine, 0x1000000, 0x4000, KVM_MEM_READONLY);
+    gmem_ram_unref(ram);
+    assert_int_equal(gmem_region_create_iommu(machine->vm, "iommu", GMEM_SIZE(0x4000), &ops, NULL, NULL, &iommu), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x2000000, iommu), 0);
+    assert_null(kernel_at(&machine->kernel, 0x2000000));
+    assert_int_equal(gmem_ram_create(machine->vm, &options, &ram), 0);
+    assert_int_equal(gmem_region_create_ram(machine->vm, "growing", ram, NULL, &growing), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x3000000, growing), 0);
+    assert_slot(machine, 0x3000000, 0x2000, 0);
+    assert_int_equal(gmem_ram_resize(ram, 0x10000), 0);
+    assert_slot(machine, 0x3000000, 0x10000, 0);
+    assert_int_equal(gmem_ram_resize(ram, 0x1000), 0);
+    assert_slot(machine, 0x3000000, 0x1000, 0);
+    gmem_ram_unref(ram);
+    machine_free(machine);
+}
+
 static void test_trace(void **state)
 {
     struct machine *machine = machine_new(GMEM_KVM_POLICY_REFERENCE);
@@ -1205,6 +1245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slots_of_a_map),
         cmocka_unit_test(test_readonly_window),
+        cmocka_unit_test(test_other_kinds),
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_trace_events),
         cmocka_unit_test(test_trace_text),

@@ -39,6 +39,7 @@ struct board {
     gmem_vm *vm;
     gmem_region *root;
     gmem_space *space;
+    gmem_space *through; /* the space, or an iommu before it that changes nothing */
     gmem_region *regions[REGIONS];
     struct device devices[REGIONS];
     struct call *calls;
@@ -96,7 +97,7 @@ static gmem_region *random_region(struct board *board, struct random *random, un
 {
     uint64_t size = random_within(random, 1, SIZE_MAX_REGION);
     struct gmem_mmio_ops ops = random_ops(random);
-    enum gmem_kind kind = (enum gmem_kind)random_within(random, GMEM_KIND_RAM, GMEM_KIND_RESERVED);
+    enum gmem_kind kind = (enum gmem_kind)random_within(random, GMEM_KIND_RAM, GMEM_KIND_RAM_DEVICE);
     struct device *device = &board->devices[i];
     gmem_region *region = NULL;
     gmem_ram *ram = NULL;
@@ -107,7 +108,7 @@ static gmem_region *random_region(struct board *board, struct random *random, un
     device->results[1] = random_chance(random, 30) ? GMEM_RESULT_DEVICE : GMEM_OK;
     if (i == 0)
         kind = GMEM_KIND_RAM;
-    if (kind == GMEM_KIND_RAM || kind == GMEM_KIND_ROM || kind == GMEM_KIND_ROMD)
+    if (kind == GMEM_KIND_RAM || kind == GMEM_KIND_ROM || kind == GMEM_KIND_ROMD || kind == GMEM_KIND_RAM_DEVICE)
         OK(gmem_ram_create_anon(board->vm, name, size, &ram));
     if (kind == GMEM_KIND_RAM)
         OK(gmem_region_create_ram(board->vm, name, ram, NULL, &region));
@@ -115,6 +116,8 @@ static gmem_region *random_region(struct board *board, struct random *random, un
         OK(gmem_region_create_rom(board->vm, name, ram, NULL, &region));
     else if (kind == GMEM_KIND_ROMD)
         OK(gmem_region_create_romd(board->vm, name, ram, &ops, device, NULL, &region));
+    else if (kind == GMEM_KIND_RAM_DEVICE)
+        OK(gmem_region_create_ram_device(board->vm, name, ram, NULL, &region));
     else if (kind == GMEM_KIND_MMIO)
         OK(gmem_region_create_mmio(board->vm, name, GMEM_SIZE(size), &ops, device, NULL, &region));
     else if (kind == GMEM_KIND_RESERVED)
@@ -130,6 +133,28 @@ static gmem_region *random_region(struct board *board, struct random *random, un
         OK(gmem_region_set_log(region, LOG, true));
     gmem_ram_unref(ram);
     return region;
+}
+
+/* To the very same address, all of them being one page: accesses are cut nowhere else. */
+static int same_address(void *opaque, uint64_t addr, unsigned want, struct gmem_attrs attrs,
+                        struct gmem_iommu_entry *ret_entry)
+{
+    (void)want, (void)attrs;
+    ret_entry->target = ((struct board *)opaque)->space;
+    ret_entry->translated = addr;
+    ret_entry->addr_mask = UINT64_MAX;
+    ret_entry->perm = GMEM_IOMMU_READ | GMEM_IOMMU_WRITE;
+    return 0;
+}
+
+static void put_iommu_before(struct board *board)
+{
+    const struct gmem_iommu_ops ops = {.translate = same_address};
+    gmem_region *region = NULL;
+
+    OK(gmem_region_create_iommu(board->vm, "iommu", GMEM_SIZE_ALL, &ops, board, NULL, &region));
+    OK(gmem_space_create(board->vm, "through", region, NULL, &board->through));
+    gmem_region_unref(region);
 }
 
 /* Of one seed come two boards that are alike. */
@@ -158,6 +183,7 @@ static void board_open(struct board *board, uint64_t seed)
     OK(gmem_vm_commit(board->vm));
     options.unassigned_ones = random_chance(&random, 50);
     OK(gmem_space_create(board->vm, "space", board->root, &options, &board->space));
+    board->through = board->space;
 }
 
 static void board_close(struct board *board)
@@ -187,7 +213,7 @@ static gmem_result by_segments(struct board *board, uint64_t addr, uint8_t *buf,
     size_t count, i;
 
     for (; size > 0; size -= covered, addr += covered) {
-        OK(gmem_segments(board->space, addr, NONE, size, is_write, pieces, room, &count, &covered));
+        OK(gmem_segments(board->through, addr, NONE, size, is_write, pieces, room, &count, &covered));
         for (i = 0; i < count; i++, buf += written) {
             written = pieces[i].size;
             if (pieces[i].host)
@@ -207,7 +233,7 @@ static gmem_result by_maps(struct board *board, uint64_t addr, uint8_t *buf, uin
     struct gmem_map map;
 
     for (; size > 0; size -= map.size, addr += map.size, buf += map.size) {
-        OK(gmem_map(board->space, addr, NONE, size, is_write, &map));
+        OK(gmem_map(board->through, addr, NONE, size, is_write, &map));
         copy(map.host, buf, map.size, is_write);
         result |= map.result;
         result |= gmem_unmap(&map, map.size);
@@ -229,11 +255,12 @@ static int expect(void *opaque, const struct gmem_section *section)
     struct expected *expected = opaque;
     uint64_t first = section->first > expected->first ? section->first : expected->first;
     uint64_t last = section->last < expected->last ? section->last : expected->last;
+    enum gmem_kind kind = gmem_region_kind(section->region);
     uint64_t page;
     unsigned i = 0;
 
-    if (first > last || gmem_region_kind(section->region) != GMEM_KIND_RAM || (section->attrs & GMEM_RANGE_READONLY) ||
-        !(section->attrs & 1u << (GMEM_RANGE_LOG_SHIFT + LOG)))
+    if (first > last || (kind != GMEM_KIND_RAM && kind != GMEM_KIND_RAM_DEVICE) ||
+        (section->attrs & GMEM_RANGE_READONLY) || !(section->attrs & 1u << (GMEM_RANGE_LOG_SHIFT + LOG)))
         return 0;
     while (expected->board->regions[i] != section->region)
         i++;
@@ -292,7 +319,7 @@ static void access_both(struct board *a, struct board *b, struct random *random,
     uint64_t first = random_below(random, SPAN);
     uint64_t size = random_within(random, 1, random_chance(random, 50) ? 64 : SPAN);
     bool is_write = random_chance(random, 50);
-    unsigned room = (unsigned)random_below(random, 9); /* 0: by maps */
+    unsigned room = (unsigned)random_below(random, 10); /* 0: by maps, 1: by an access */
     gmem_result by_a, by_b;
     uint64_t i;
 
@@ -302,8 +329,11 @@ static void access_both(struct board *a, struct board *b, struct random *random,
         buf_a[i] = (uint8_t)random_u64(random);
     memcpy(buf_b, buf_a, size);
     by_a = gmem_space_rw(a->space, base + first, NONE, buf_a, size, is_write);
-    by_b = room ? by_segments(b, base + first, buf_b, size, is_write, room)
-                : by_maps(b, base + first, buf_b, size, is_write);
+    if (room == 1)
+        by_b = gmem_space_rw(b->through, base + first, NONE, buf_b, size, is_write);
+    else
+        by_b = room ? by_segments(b, base + first, buf_b, size, is_write, room - 1)
+                    : by_maps(b, base + first, buf_b, size, is_write);
     assert_int_equal(by_a, by_b);
     assert_memory_equal(buf_a, buf_b, size);
     check_same(a, b);
@@ -326,6 +356,8 @@ static void the_same_as_an_access(void **state)
 
         board_open(&a, seed);
         board_open(&b, seed);
+        if (random_chance(&random, 40))
+            put_iommu_before(&b);
         for (i = 0; i < ACCESSES; i++)
             access_both(&a, &b, &random, buf_a, buf_b);
         board_close(&a);

@@ -66,6 +66,8 @@ static void say_event(struct heard *heard, const struct gmem_trace_event *event)
     case GMEM_TRACE_RAM_ENDED:
     case GMEM_TRACE_RAM_RESIZED:
         say(heard, " %s size=%" PRIx64, event->u.ram.id, event->u.ram.size);
+        if (event->kind == GMEM_TRACE_RAM_RESIZED)
+            say(heard, " before=%" PRIx64, event->u.ram.old_size);
         break;
     case GMEM_TRACE_SLOT:
         say(heard, " slot=%u gpa=%" PRIx64, event->u.slot.slot, event->u.slot.gpa);
@@ -262,6 +264,8 @@ static void test_around_devices(void **state)
 
 static void test_memory(void **state)
 {
+    const struct gmem_ram_options resizable = {
+        .struct_size = sizeof(resizable), .id = "ram2", .size = 0x1000, .max_size = 0x4000};
     struct heard heard = {.text = ""};
     struct world world;
     gmem_region *region;
@@ -271,6 +275,7 @@ static void test_memory(void **state)
     world_open(&world);
     assert_int_equal(gmem_vm_set_trace(world.vm,
                                        GMEM_TRACE_BIT(GMEM_TRACE_RAM_CREATED) | GMEM_TRACE_BIT(GMEM_TRACE_RAM_ENDED) |
+                                           GMEM_TRACE_BIT(GMEM_TRACE_RAM_RESIZED) |
                                            GMEM_TRACE_BIT(GMEM_TRACE_DIRTY_SYNC),
                                        hear, &heard),
                      0);
@@ -278,6 +283,12 @@ static void test_memory(void **state)
     HEARD("ram_created ram0 size=4000\n");
     gmem_ram_unref(ram);
     HEARD("ram_ended ram0 size=4000\n");
+    assert_int_equal(gmem_ram_create(world.vm, &resizable, &ram), 0);
+    HEARD("ram_created ram2 size=1000\n");
+    assert_int_equal(gmem_ram_resize(ram, 0x3000), 0);
+    HEARD("ram_resized ram2 size=3000 before=1000\n");
+    gmem_ram_unref(ram);
+    HEARD("ram_ended ram2 size=3000\n");
     region = world_memory(&world, GMEM_KIND_RAM, "ram1", 0x2000, NULL, NULL, NULL);
     HEARD("ram_created ram1 size=2000\n");
     assert_int_equal(gmem_region_log_sync(region), 0);

@@ -11,6 +11,8 @@
  * rom, readonly       read directly; writes are ignored with GMEM_OK, for mmio and romd in a readonly range too
  * romd                read directly or by callback (gmem_region_set_romd()); written by callback
  * mmio                by callback, cut and widened as its gmem_mmio_ops say
+ * ram-device          as ram or readonly, by single loads and stores of the guest's width (gmem_region_create_ram_device())
+ * iommu               where it is translated to, or GMEM_RESULT_DENIED (gmem/iommu.h)
  * reserved, nothing   GMEM_RESULT_DECODE; reads give all ones or zero, as the space says
  *
  * What is done around a device's callbacks is in gmem/guard.h (a device that comes back to itself is refused) and

@@ -94,6 +94,7 @@ typedef unsigned gmem_result;
 #define GMEM_RESULT_DEVICE 0x2u    /* a device callback reported an error of its own */
 #define GMEM_RESULT_REFUSED 0x4u   /* a device does not take an access of this width, alignment or kind */
 #define GMEM_RESULT_REENTRANT 0x8u /* it came back to the device that made it, or nests too deep (gmem/guard.h) */
+#define GMEM_RESULT_DENIED 0x10u   /* an iommu region does not translate it, or permits no such access */
 
 /*
  * Attributes of one access of the guest, handed unchanged to device callbacks. All zero is an

@@ -8,9 +8,11 @@
 #include <gmem/cache.h>
 #include <gmem/device.h>
 #include <gmem/dirty.h>
+#include <gmem/discard.h>
 #include <gmem/guard.h>
 #include <gmem/hotplug.h>
 #include <gmem/introspect.h>
+#include <gmem/iommu.h>
 #include <gmem/listener.h>
 #include <gmem/map.h>
 #include <gmem/ram.h>

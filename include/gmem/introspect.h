@@ -60,7 +60,7 @@ GMEM_API int gmem_print_flat(gmem_vm *vm, const struct gmem_print_options *optio
                              void *opaque) GMEM_MUST_CHECK;
 
 /*
- * The word QEMU prints for a region's kind: "ram", "rom", "romd", "i/o" (containers too); an alias
+ * The word QEMU prints for a region's kind: "ram", "rom", "romd", "ramd" (ram-device), "i/o" (containers too); an alias
  * has its target's. Static text.
  */
 GMEM_API const char *gmem_region_type(const gmem_region *region);

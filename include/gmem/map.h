@@ -36,10 +36,11 @@ extern "C" {
 
 /*
  * A part of one range of a view, or of a gap between ranges. Pieces are never joined over the end of a range, also where
- * host memory goes on.
+ * host memory goes on. Where the range is an iommu region (gmem/iommu.h), a piece is what is behind it, and ends with the page
+ * that was translated. What is not permitted has no region, and accesses of it are GMEM_RESULT_DENIED.
  */
 struct gmem_segment {
-    uint64_t addr; /* in the space */
+    uint64_t addr; /* in the space given */
     uint64_t size; /* bytes, at least 1 */
     /*
      * The host memory, size bytes: what gmem_space_rw() would read or write directly. NULL: no host memory, or none for
@@ -47,12 +48,15 @@ struct gmem_segment {
      * gmem_segment_write() makes the access.
      */
     void *host;
-    gmem_region *region; /* a reference is held; NULL: nothing is seen there */
-    uint64_t offset;     /* of addr in the region */
-    gmem_space *space;
+    gmem_region *region;      /* a reference is held; NULL: nothing is seen there */
+    uint64_t offset;          /* of addr in the region */
+    gmem_space *space;        /* that region is seen in: the one given, or where an iommu region leads */
     uint32_t attrs;           /* GMEM_RANGE_* (gmem/space.h) */
+    uint32_t denied;          /* GMEM_SEGMENT_*: what an iommu region on the way does not permit */
     struct gmem_attrs access; /* as given to gmem_segments() */
 };
+#define GMEM_SEGMENT_READ 0x1u
+#define GMEM_SEGMENT_WRITE 0x2u
 
 /*
  * What is at size bytes from addr on, for writing or reading as is_write says: pieces by rising address, without gaps,
@@ -97,6 +101,7 @@ struct gmem_map {
     gmem_result result;          /* of reading a bounce buffer; else GMEM_OK */
     bool bounced;                /* host is a bounce buffer */
     bool is_write;               /* as asked */
+    gmem_space *space;           /* whose it is */
     struct gmem_segment segment; /* what is behind it */
 };
 

@@ -61,6 +61,12 @@ struct gmem_ram_options {
      */
     int (*progress)(void *opaque, uint64_t done, uint64_t total);
     void *progress_opaque;
+    /*
+     * 0: the size never changes. Else it may, up to this many bytes (gmem_ram_resize()): room for them is kept in the host's address
+     * space and in the RAM offset space, a file is made that long, and CALLER memory is. Memory is reserved as it is touched
+     * (NORESERVE); PREALLOC touches what size says.
+     */
+    uint64_t max_size;
 };
 
 #define GMEM_RAM_PREALLOC_STEP (UINT64_C(64) << 20)
@@ -75,7 +81,7 @@ struct gmem_ram_options {
  * read. A memfd is sealed against changing its size.
  *
  * -EINVAL     a NULL or empty id, zero size, unknown backing or flags, flags that do not fit the backing (SHARED with
- *             READONLY is fine, PREALLOC with READONLY is not), a misaligned pointer, offset or align, a path, file offset or
+ *             READONLY is fine, PREALLOC with READONLY is not), a max_size below size or with READONLY, a misaligned pointer, offset or align, a path, file offset or
  *             pointer that this backing has no use for
  * -EEXIST     the id is in use in this vm
  * -ENOMEM     the host has no memory, or no address space, for it
@@ -95,12 +101,13 @@ GMEM_API int gmem_ram_create_anon(gmem_vm *vm, const char *id, uint64_t size, gm
 GMEM_API gmem_ram *gmem_ram_ref(gmem_ram *ram);
 GMEM_API void gmem_ram_unref(gmem_ram *ram);
 
-/* What a block is; immutable while a reference is held. Any thread. */
+/* What a block is; immutable while a reference is held, but for the size of one that is resizable. Any thread. */
 GMEM_API gmem_vm *gmem_ram_vm(const gmem_ram *ram);
 GMEM_API const char *gmem_ram_id(const gmem_ram *ram);
 GMEM_API void *gmem_ram_host(const gmem_ram *ram);
-GMEM_API uint64_t gmem_ram_size(const gmem_ram *ram);      /* as asked for */
-GMEM_API uint64_t gmem_ram_mapped(const gmem_ram *ram);    /* rounded up to page_size */
+GMEM_API uint64_t gmem_ram_size(const gmem_ram *ram);      /* as asked for, by the latest resize */
+GMEM_API uint64_t gmem_ram_max_size(const gmem_ram *ram);  /* that it can have: size, if it is not resizable */
+GMEM_API uint64_t gmem_ram_mapped(const gmem_ram *ram);    /* max_size rounded up to page_size; never changes */
 GMEM_API uint64_t gmem_ram_page_size(const gmem_ram *ram); /* of the backing */
 GMEM_API uint64_t gmem_ram_offset(const gmem_ram *ram);    /* in the vm's RAM offset space, bytes */
 GMEM_API uint32_t gmem_ram_flags(const gmem_ram *ram);
@@ -129,6 +136,49 @@ GMEM_API int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ra
  */
 typedef int gmem_ram_fn(void *opaque, gmem_ram *ram);
 GMEM_API int gmem_ram_foreach(gmem_vm *vm, gmem_ram_fn *fn, void *opaque);
+
+/*
+ * Give a resizable block another size. The regions made of it that showed all of it get that size with it, and others that
+ * would reach beyond it are cut to it, in one transaction (G1).
+ * The block stays where it is, in the host and in the RAM offset space. Who still reaches what is above a smaller size (a view, a
+ * map, a pointer) does not fault. That memory is given back to the host, and is zero if the block grows again, but for what such
+ * a straggler writes after it grew. (Of CALLER memory and private files it is only zeroed.) What a file holds above the largest
+ * size that the block ever had is left alone, and seen when it grows. Dirty bits are kept; new memory is not dirty. Every region of
+ * the vm is looked at.
+ *
+ * size() and who reads it see the new size: of one that grows shortly before the commit (it is taken back if that is refused), of
+ * one that shrinks after it. The block's notifiers are then called, in the order in which they were added, with the vm's
+ * writer turn held; they may edit, but not resize the same block.
+ *
+ * -EINVAL      ram is NULL, or size is 0
+ * -EOPNOTSUPP  the block is not resizable
+ * -ERANGE      size is above max_size
+ * -EBUSY       inside an open transaction of this thread; from a listener callback or a notifier of this block
+ * -ENOMEM      no memory; PREALLOC: the host has none for what is new
+ * others       as gmem_region_resize() of one of the regions, and what a listener refuses with
+ */
+GMEM_API int gmem_ram_resize(gmem_ram *ram, uint64_t size) GMEM_MUST_CHECK;
+
+/* Hears of each resize of a block, after it. The caller's, kept until it is removed; zero what is not named here. */
+struct gmem_ram_notifier {
+    void (*fn)(void *opaque, gmem_ram *ram, uint64_t before, uint64_t now);
+    void *opaque;
+
+    /* The library's. */
+    struct gmem_ram_notifier *prev, *next;
+    gmem_ram *ram;
+};
+
+/*
+ * Add a notifier, which then holds a reference on ram; remove it. Also from listener callbacks, and from notifiers: one that is removed
+ * is not called any more, one that is added is called in the same round. Removing one that is not there does nothing. They wait
+ * for transactions of other threads.
+ *
+ * -EINVAL  a NULL argument or fn
+ * -EEXIST  it is there
+ */
+GMEM_API int gmem_ram_add_notifier(gmem_ram *ram, struct gmem_ram_notifier *notifier) GMEM_MUST_CHECK;
+GMEM_API void gmem_ram_remove_notifier(struct gmem_ram_notifier *notifier);
 
 #ifdef __cplusplus
 }

@@ -41,13 +41,15 @@ extern "C" {
 #endif
 
 enum gmem_kind {
-    GMEM_KIND_CONTAINER = 0, /* shows only its subregions */
-    GMEM_KIND_RAM = 1,       /* host memory, read and written directly */
-    GMEM_KIND_ROM = 2,       /* host memory, read directly; the guest's writes are ignored */
-    GMEM_KIND_ROMD = 3,      /* ROM device: read directly, written through callbacks; or both through callbacks */
-    GMEM_KIND_MMIO = 4,      /* device registers behind callbacks */
-    GMEM_KIND_ALIAS = 5,     /* a window on part of another region */
-    GMEM_KIND_RESERVED = 6,  /* claims addresses, answers nothing */
+    GMEM_KIND_CONTAINER = 0,  /* shows only its subregions */
+    GMEM_KIND_RAM = 1,        /* host memory, read and written directly */
+    GMEM_KIND_ROM = 2,        /* host memory, read directly; the guest's writes are ignored */
+    GMEM_KIND_ROMD = 3,       /* ROM device: read directly, written through callbacks; or both through callbacks */
+    GMEM_KIND_MMIO = 4,       /* device registers behind callbacks */
+    GMEM_KIND_ALIAS = 5,      /* a window on part of another region */
+    GMEM_KIND_RESERVED = 6,   /* claims addresses, answers nothing */
+    GMEM_KIND_IOMMU = 7,      /* accesses go elsewhere, page by page (gmem/iommu.h) */
+    GMEM_KIND_RAM_DEVICE = 8, /* memory of a device that the host has mapped, accessed as the guest does */
 };
 
 /*
@@ -140,6 +142,22 @@ GMEM_API int gmem_region_create_mmio(gmem_vm *vm, const char *name, gmem_size si
 GMEM_API int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region *target, uint64_t offset,
                                       gmem_size size, const struct gmem_owner *owner,
                                       gmem_region **ret_region) GMEM_MUST_CHECK;
+
+/*
+ * Memory of a device that the host has mapped, such as a BAR that is passed through: it is registers, and where, how wide
+ * and how often it is accessed matters. So it differs from ram in this: each access of gmem/access.h is made of single loads and
+ * stores of 1, 2, 4 or 8 bytes, as wide as the access and the alignment of its address let them be, and each byte is accessed
+ * once; nothing remembers it (caches), nobody is given a pointer into it (maps bounce, segments have none). A virtual processor
+ * may access it directly: gmem_section_host() is the memory, for slots. gmem_space_write_rom() writes it so, too.
+ *
+ * ram is normally a GMEM_RAM_CALLER block of the mapping. set_readonly and set_log are as with ram; nothing is logged
+ * unless that asks for it, and its contents are no part of what is migrated.
+ *
+ * -EINVAL     also: the block is GMEM_RAM_READONLY
+ */
+GMEM_API int gmem_region_create_ram_device(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
+                                           gmem_region **ret_region) GMEM_MUST_CHECK;
+/* Addresses that are claimed: accesses are GMEM_RESULT_DECODE, and nothing below it is seen. */
 GMEM_API int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                          gmem_region **ret_region) GMEM_MUST_CHECK;
 
@@ -219,7 +237,7 @@ GMEM_API int gmem_region_set_nonvolatile(gmem_region *region, bool nonvolatile) 
 GMEM_API int gmem_region_set_romd(gmem_region *region, bool direct) GMEM_MUST_CHECK;
 
 /*
- * Dirty logging wanted of a ram, rom or romd region by one client (0 to GMEM_LOG_CLIENTS - 1). Listeners hear
+ * Dirty logging wanted of a region with host memory by one client (0 to GMEM_LOG_CLIENTS - 1). Listeners hear
  * log_start when the set of clients grows and log_stop when it shrinks. What the library writes is then marked in
  * the client's bitmap of the block (gmem/dirty.h); making that is what -ENOMEM can be about here, and -EIO, for which see
  * there.
@@ -287,7 +305,7 @@ GMEM_API gmem_vm *gmem_region_vm(const gmem_region *region);
 GMEM_API enum gmem_kind gmem_region_kind(const gmem_region *region);
 GMEM_API const char *gmem_region_name(const gmem_region *region);
 GMEM_API const char *gmem_region_label(const gmem_region *region); /* the owner's label, or "" */
-GMEM_API gmem_ram *gmem_region_ram(const gmem_region *region);     /* NULL unless ram, rom, romd */
+GMEM_API gmem_ram *gmem_region_ram(const gmem_region *region);     /* NULL unless ram, rom, romd, ram-device */
 GMEM_API void *gmem_region_opaque(const gmem_region *region);      /* of its callbacks, or NULL */
 GMEM_API gmem_size gmem_region_size(const gmem_region *region);
 GMEM_API uint64_t gmem_region_offset(const gmem_region *region); /* in its container */

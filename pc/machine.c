@@ -58,6 +58,23 @@ static void begin_access(void *opaque)
     pci_confadd_begin(machine->pci);
 }
 
+/* Before there are processors there is none to be held out. */
+static void pause_processors(void *opaque)
+{
+    const struct machine *machine = opaque;
+
+    if (machine->cpus)
+        machine->cpus->ops->pause(machine->cpus);
+}
+
+static void resume_processors(void *opaque)
+{
+    const struct machine *machine = opaque;
+
+    if (machine->cpus)
+        machine->cpus->ops->resume(machine->cpus);
+}
+
 static int create_slots(struct machine *machine, const struct pc_config *config, struct pc_error *error)
 {
     struct gmem_kvm_options options = {
@@ -69,6 +86,9 @@ static int create_slots(struct machine *machine, const struct pc_config *config,
         .set_opaque = config->set_opaque,
         .trace = machine->hooks.trace_slot ? forward_slot : NULL,
         .trace_opaque = machine,
+        .pause = pause_processors,
+        .resume = resume_processors,
+        .pause_opaque = machine,
     };
     int err = gmem_kvm_create(machine->memory, &options, &machine->slots);
 

@@ -329,7 +329,7 @@ static void assert_edited(const struct machine *machine)
 
 static void test_slots_of_a_map(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_kvm_stats stats;
     struct snapshot before;
     void *host;
@@ -372,7 +372,7 @@ static void test_readonly_window(void **state)
     static const struct {
         enum gmem_kvm_policy policy;
         uint32_t flags;
-    } cases[] = {{GMEM_KVM_POLICY_DEFAULT, RO}, {GMEM_KVM_POLICY_REFERENCE, 0}};
+    } cases[] = {{GMEM_KVM_POLICY_KEEP, RO}, {GMEM_KVM_POLICY_REFERENCE, 0}};
     unsigned i;
 
     (void)state;
@@ -486,7 +486,7 @@ static void test_trace_text(void **state)
 /* G1, (b): whichever call fails, all is as it was; and it works afterwards. */
 static void test_each_call_fails(void **state)
 {
-    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_DEFAULT, GMEM_KVM_POLICY_REFERENCE};
+    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_KEEP, GMEM_KVM_POLICY_REFERENCE};
     unsigned failed = 0;
     unsigned i;
     unsigned n;
@@ -547,7 +547,7 @@ static void test_all_later_calls_fail(void **state)
 
 static void test_create_fails(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     unsigned n;
 
     (void)state;
@@ -636,7 +636,7 @@ static void test_others_refuse(void **state)
 
     (void)state;
     for (i = 0; i < 16; i++) {
-        struct machine *machine = machine_new(i & 8 ? GMEM_KVM_POLICY_REFERENCE : GMEM_KVM_POLICY_DEFAULT);
+        struct machine *machine = machine_new(i & 8 ? GMEM_KVM_POLICY_REFERENCE : GMEM_KVM_POLICY_KEEP);
         struct refuser refuser;
         struct snapshot before;
 
@@ -660,7 +660,7 @@ static void test_others_refuse(void **state)
 /* (d): the way back gives numbers again that are not the lowest. */
 static void test_undo_keeps_numbers(void **state)
 {
-    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_DEFAULT, GMEM_KVM_POLICY_REFERENCE};
+    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_KEEP, GMEM_KVM_POLICY_REFERENCE};
     unsigned i;
 
     (void)state;
@@ -698,7 +698,7 @@ static void test_out_of_memory(void **state)
 
     (void)state;
     for (n = 0; err; n++) {
-        struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+        struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
 
         allocations = 0;
         fail_allocation = n;
@@ -803,7 +803,7 @@ static void test_undo_needs_no_memory(void **state)
 
 static void test_exhaustion(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct snapshot before;
     gmem_region *extra;
     char reason[256];
@@ -881,7 +881,7 @@ static void test_dirty_log(void **state)
 
 static void test_log_everything(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct snapshot before;
     unsigned n;
 
@@ -922,7 +922,7 @@ static void test_log_everything(void **state)
 /* Ends that are no whole pages get no slot, nor does memory that lies between the host's pages. */
 static void test_unaligned(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     gmem_region *odd = new_ram_region(machine, "odd", 0x5000);
     gmem_region *window;
 
@@ -945,7 +945,7 @@ static void test_unaligned(void **state)
 
 static void test_split(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_kvm_stats stats;
 
     (void)state;
@@ -994,7 +994,7 @@ static int append(void *opaque, const char *piece, size_t length)
 
 static void test_mark(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct text *text = calloc(1, sizeof(*text));
     struct gmem_print_options options = {.struct_size = sizeof(options), .mark = gmem_kvm_mark};
     gmem_region *other;
@@ -1036,7 +1036,7 @@ static void assert_refused(struct machine *machine, const struct gmem_kvm_option
 
 static void test_options(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct {
         struct gmem_kvm_options options;
         uint64_t tail;
@@ -1075,7 +1075,7 @@ static void test_options(void **state)
 /* Whole pages of a larger size: trimmed to them, where guest and host agree on where they begin. */
 static void test_large_pages(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_ram_options options = {
         .struct_size = sizeof(options), .id = "large", .size = 0x80000, .align = 0x10000};
     gmem_region *region;
@@ -1097,7 +1097,7 @@ static void test_large_pages(void **state)
 
 static void test_busy(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct refuser refuser;
 
     (void)state;
@@ -1113,7 +1113,7 @@ static void test_busy(void **state)
 /* Removals that fail do not keep an adapter from ending, nor from removing the rest. */
 static void test_destroy_goes_on(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
 
     (void)state;
     attach(machine);
@@ -1138,7 +1138,7 @@ static void *toggle(void *opaque)
 
 static void test_threads(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_kvm_stats stats;
     struct snapshot snapshot;
     pthread_t thread;

@@ -60,7 +60,7 @@ static void apply(struct bench *bench)
         gmem__slots_apply(&bench->slots, &bench->plan.op[i]);
 }
 
-static void step(struct bench *bench, const struct gmem__gone *gone, size_t gone_count, const struct gmem__run *run,
+static void step(struct bench *bench, const struct gmem__span *gone, size_t gone_count, const struct gmem__run *run,
                  size_t run_count)
 {
     struct gmem__slotplan_input input = {
@@ -180,7 +180,7 @@ static void test_order_and_numbers(void **state)
         {0xe0000, 0x10000, 0x300020000, RO},
         {0xf0000, 0x3ff10000, 0x1000f0000, 0},
     };
-    static const struct gmem__gone gone[] = {
+    static const struct gmem__span gone[] = {
         {0xc0000, 0xdffff},
         {0xe0000, 0xfffff},
         {0x100000, 0x3fffffff},
@@ -206,7 +206,7 @@ static void test_order_and_numbers(void **state)
 static void test_unchanged(void **state)
 {
     struct gmem__run runs[] = {{0x1000, PAGE, 0x70000, 0}, {0x2000, PAGE, 0x90000, RO}, {0x4000, PAGE, 0xa0000, 0}};
-    static const struct gmem__gone gone[] = {{0x1000, 0x1fff}, {0x2000, 0x2fff}, {0x4000, 0x4fff}};
+    static const struct gmem__span gone[] = {{0x1000, 0x1fff}, {0x2000, 0x2fff}, {0x4000, 0x4fff}};
     struct bench *bench = bench_new(*state);
 
     step(bench, NULL, 0, runs, 3);
@@ -257,7 +257,7 @@ static void test_exhaustion(void **state)
 {
     static const struct gmem__run runs[] = {{0x1000, PAGE, 0x70000, 0}, {0x3000, PAGE, 0x80000, 0}};
     static const struct gmem__run more[] = {{0x5000, PAGE, 0x70000, 0}, {0x6000, PAGE, 0x90000, 0}};
-    static const struct gmem__gone gone[] = {{0x3000, 0x3fff}};
+    static const struct gmem__span gone[] = {{0x3000, 0x3fff}};
     struct bench *bench = bench_new(*state);
     struct gmem__slotplan_input input = {
         .slots = &bench->slots, .max_slots = 2, .run = more, .run_count = 1, .gone = gone, .gone_count = 0};
@@ -299,7 +299,7 @@ static void test_gaps(void **state)
 {
     struct bench *bench = bench_new(*state);
     struct gmem__run runs[80];
-    const struct gmem__gone gone[] = {{5 * PAGE, 6 * PAGE - 1}, {66 * PAGE, 67 * PAGE - 1}};
+    const struct gmem__span gone[] = {{5 * PAGE, 6 * PAGE - 1}, {66 * PAGE, 67 * PAGE - 1}};
     const struct gmem__run more[] = {{0x100000, PAGE, 0, 0}, {0x102000, PAGE, 0, 0}, {0x104000, PAGE, 0, 0}};
     size_t i;
 
@@ -334,7 +334,7 @@ struct replay {
     uint32_t as_id;
     struct gmem__slot_op op[64]; /* as recorded */
     size_t count;
-    struct gmem__gone gone[64];
+    struct gmem__span gone[64];
     struct gmem__run run[64];
     size_t gone_count, run_count;
     size_t calls;
@@ -372,7 +372,7 @@ static void replay_call(struct replay *replay, uint32_t number, struct gmem__run
         assert_true(i < replay->bench->slots.count);
         op.slot.run = replay->bench->slots.slot[i].run; /* removals are recorded without size and flags */
         op.slot.run.host = run.host;
-        replay->gone[replay->gone_count++] = (struct gmem__gone){run.gpa, run.gpa + (op.slot.run.size - 1)};
+        replay->gone[replay->gone_count++] = (struct gmem__span){run.gpa, run.gpa + (op.slot.run.size - 1)};
     } else {
         replay->run[replay->run_count++] = run;
     }
@@ -444,7 +444,7 @@ struct world {
     size_t sections;
     struct page page[PAGES]; /* the kernel's side */
     bool used[64];
-    struct gmem__gone gone[PAGES];
+    struct gmem__span gone[PAGES];
     struct gmem__run run[PAGES];
     struct gmem__relog relog[PAGES];
     size_t gone_count, run_count, relog_count;
@@ -641,7 +641,7 @@ static void change(struct world *world)
             continue;
         }
         if (old[i].first < end) {
-            world->gone[world->gone_count++] = (struct gmem__gone){old[i].first * PAGE, old_end * PAGE - 1};
+            world->gone[world->gone_count++] = (struct gmem__span){old[i].first * PAGE, old_end * PAGE - 1};
             head.pages = head.first < first ? first - head.first : 0;
             head.fresh = true;
             put(list, &count, head);
@@ -708,13 +708,13 @@ static void undo_and_redo(struct world *world, const struct gmem__slots *before,
 {
     struct bench *bench = world->bench;
     struct gmem__slotplan swap = bench->last;
-    struct gmem__gone gone[PAGES];
+    struct gmem__span gone[PAGES];
     size_t i;
 
     bench->last = bench->plan;
     bench->plan = swap;
     for (i = 0; i < world->run_count; i++)
-        gone[i] = (struct gmem__gone){world->run[i].gpa, world->run[i].gpa + world->run[i].size - 1};
+        gone[i] = (struct gmem__span){world->run[i].gpa, world->run[i].gpa + world->run[i].size - 1};
     memcpy(world->gone, gone, sizeof(gone));
     world->gone_count = world->run_count;
     world->run_count = 0;

@@ -125,9 +125,13 @@ static int put_together(struct machine *machine, const struct pc_config *config,
         err = machine_build_roots(machine, config->cpus);
     if (err)
         return pc_fail(error, err, "the machine can't be set up: %s", gmem_strerror(err));
-    err = create_slots(machine, config, error);
+    /* QEMU sets slots while it builds; who compares with that wants them step by step. */
+    if (config->policy == GMEM_KVM_POLICY_REFERENCE)
+        err = create_slots(machine, config, error);
     if (!err)
         err = machine_build(machine, config, error);
+    if (!err && config->policy != GMEM_KVM_POLICY_REFERENCE)
+        err = create_slots(machine, config, error);
     if (!err && machine->kvm)
         err = create_cpus(machine, error);
     return err;

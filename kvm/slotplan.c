@@ -172,7 +172,7 @@ struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op)
 /* --- planning --- */
 
 int gmem__slotplan_push(struct gmem__slotplan *plan, enum gmem__slot_op_kind kind, const struct gmem__slot *slot,
-                uint32_t old_flags)
+                        uint32_t old_flags)
 {
     struct gmem__slot_op *op;
     int err = gmem__slotplan_reserve(plan, plan->count + 1);

@@ -545,8 +545,7 @@ static int number_additions(const struct gmem__keep_input *in, struct gmem__slot
     return err;
 }
 
-int gmem__slotplan_keep(const struct gmem__keep_input *input, struct gmem__keep_work *work,
-                        struct gmem__slotplan *plan)
+int gmem__slotplan_keep(const struct gmem__keep_input *input, struct gmem__keep_work *work, struct gmem__slotplan *plan)
 {
     size_t added;
     int err;

@@ -142,8 +142,7 @@ static void merge(struct gmem__wanted *wanted, const struct gmem__wanted_change 
     wanted->scratch.count = 0;
     wanted->changed_count = 0;
     while (old < end || cursor.run < change->run_count) {
-        if (cursor.run == change->run_count ||
-            (old < end && wanted->now.run[old].gpa <= change->run[cursor.run].gpa)) {
+        if (cursor.run == change->run_count || (old < end && wanted->now.run[old].gpa <= change->run[cursor.run].gpa)) {
             pass_old(wanted, &cursor, &wanted->now.run[old++]);
         } else {
             note_changed(wanted, &change->run[cursor.run]);

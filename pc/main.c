@@ -319,7 +319,8 @@ static bool print_results(struct run *run, struct machine *machine)
             map_err = gmem_print_flat(machine_vm(machine), &options, print_text, run->map.file);
     }
     gmem_kvm_stats(machine_slots(machine), &stats);
-    printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %llu pauses, the longest %llu ns, %u slots in use\n",
+    printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %llu pauses, the longest %llu ns, %u slots in "
+           "use\n",
            (unsigned long long)stats.calls, (unsigned long long)stats.removals, (unsigned long long)stats.bytes_removed,
            (unsigned long long)stats.pauses, (unsigned long long)stats.pause_ns_max, stats.slots);
     if ((!err || ferror(stdout)) && (!map_err || ferror(run->map.file)))

@@ -116,8 +116,7 @@ static int add_area(struct gmem__keep_work *work, struct gmem__span area)
     void *array = work->area;
     int err;
 
-    /* One area for all that touches, so that an addition may cross a seam. */
-    if (before && (before->last >= area.first || before->last + 1 == area.first)) {
+    if (before && before->last >= area.first) {
         if (area.last > before->last)
             before->last = area.last;
         return 0;
@@ -372,11 +371,11 @@ static uint64_t linear_size(const struct gmem__keep_element *element)
 
 /*
  * The longest chain worth looking at from element i on. Where linear memory fits into one slot, a chain of n elements earns
- * n - 1: one of more than goal + 2 could leave out a slot at its end and still earn the goal.
+ * n - 1: one of more than goal + 1 could leave out what is at its end and still earn the goal.
  */
 static size_t longest_chain(const struct gmem__keep_element *element, uint64_t goal, bool one_slot)
 {
-    return one_slot && element->after > goal + 1 ? (size_t)goal + 2 : element->after + 1;
+    return one_slot && element->after > goal ? (size_t)goal + 1 : element->after + 1;
 }
 
 /* Take the steps that begin before element i with so many slots earned. */

@@ -65,4 +65,11 @@ gmem_space *machine_io(struct machine *machine);
 gmem_kvm *machine_slots(struct machine *machine);
 struct pci_bus *machine_pci(struct machine *machine);
 
+/* What was removed of memory slots since machine_start(): of RAM and ROM, and of BARs. When it is stopped. */
+struct machine_slots_since_start {
+    uint64_t bytes_removed;
+    uint64_t pci_bytes_removed;
+};
+void machine_slots_since_start(struct machine *machine, struct machine_slots_since_start *ret);
+
 #endif

@@ -98,7 +98,7 @@ struct gmem_kvm_options {
  * may share a vm_fd with different as_ids.
  *
  * -EINVAL   a NULL argument, an option out of range, or pause without resume or the reverse
- * -ENOSPC   more slots needed than there are (later: refuses the commit with it)
+ * -ENOSPC   more slots needed than there are, merged or not (later: refuses the commit with it)
  * -ENOTSUP  as_id is not 0 and the kernel has no such address space, or read-only slots are missing
  * -ENOMEM, -EBUSY (as gmem_listener_register()), or what the ioctl failed with
  */

@@ -24,7 +24,7 @@ static int reserve_runs(struct gmem__runs *runs, size_t count)
     return err;
 }
 
-/* Room for count elements, and for twice as many if there is memory. */
+/* Room for count elements, which are not none, and for twice as many if there is memory. */
 static int reserve(struct gmem__wanted *wanted, size_t count)
 {
     void *changed;
@@ -37,7 +37,10 @@ static int reserve(struct gmem__wanted *wanted, size_t count)
         err = gmem__kvm_grow(&changed, &wanted->changed_room, 2 * count, sizeof(*wanted->changed));
     wanted->changed = changed;
     /* Inside an undo the room is there, though not twice. */
-    return wanted->before.room >= count && wanted->scratch.room >= count && wanted->changed_room >= count ? 0 : err;
+    if (wanted->before.room >= count && wanted->scratch.room >= count && wanted->changed &&
+        wanted->changed_room >= count)
+        return 0;
+    return err ? err : -ENOMEM;
 }
 
 static size_t find(const struct gmem__runs *runs, uint64_t addr)

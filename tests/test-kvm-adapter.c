@@ -573,6 +573,35 @@ static void test_all_later_calls_fail(void **state)
     }
 }
 
+/* (b), with keep: a slot that could not be taken back is there again after any commit, be it about something else. */
+static void test_mended_elsewhere(void **state)
+{
+    static const unsigned counts[] = {2, 1000};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
+
+        attach(machine);
+        assert_int_equal(gmem_region_set_enabled(machine->pam, true), 0);
+        machine->kernel.calls = 0;
+        machine->kernel.fail_from = 1; /* the slot at 0xc0000 is gone; its parts don't come, nor does it again */
+        machine->kernel.fail_count = counts[i];
+        machine->kernel.fail_with = ENOMEM;
+        assert_int_equal(gmem_region_set_readonly(machine->pam, true), -ENOMEM);
+        machine->kernel.fail_count = 0;
+        if (counts[i] == 1000)
+            assert_null(kernel_at(&machine->kernel, 0xc0000));
+        else /* the undo is a commit, too */
+            assert_slot(machine, 0xc0000, 0x20000, 0);
+        assert_int_equal(gmem_region_set_romd(machine->flash, false), 0);
+        assert_slot(machine, 0xc0000, 0x20000, 0);
+        assert_null(kernel_at(&machine->kernel, 0x200000));
+        machine_free(machine);
+    }
+}
+
 static void test_create_fails(void **state)
 {
     struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
@@ -1528,6 +1557,7 @@ int main(void)
         cmocka_unit_test(test_edit_all),
         cmocka_unit_test(test_each_call_fails),
         cmocka_unit_test(test_all_later_calls_fail),
+        cmocka_unit_test(test_mended_elsewhere),
         cmocka_unit_test(test_create_fails),
         cmocka_unit_test(test_others_refuse),
         cmocka_unit_test(test_undo_keeps_numbers),

@@ -9,18 +9,25 @@
  *  (a) The table is what the kernel has: it is changed after, and only after, a call that succeeded.
  *  (b) A commit that fails has taken back, last first, each call it had made. Should the kernel refuse that too, the
  *      slot stays gone or stays there; the guest's accesses still reach the right memory through exits, and the next
- *      change there mends it.
+ *      commit mends it (with the reference, the next change there).
  *  (c) Notes last until a commit succeeds, and a range's removal and addition cancel out. So it does not matter
  *      whether the undo of a transaction arrives before this listener's commit, after it failed, or (as a sequence of
  *      its own) after it succeeded.
  *  (d) Undoing needs no memory that the commit did not set aside, and gives slots their old numbers.
+ *  (e) Processors are held out of the guest (G12) from before the first call of a plan that cuts live memory until after the
+ *      last, the taking back of a failed one included; never otherwise.
+ *
+ * With `keep`, plans are made from all that is wanted (wanted.c), which follows the commits: it is changed before the plan is
+ * made, and changed back if the commit fails. An undo takes the latest plan back operation by operation. With the reference,
+ * plans are made from the net changes alone.
  */
 #include "internal.h"
-#include "slotplan.h"
+#include "wanted.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <gmem/kvm.h>
@@ -53,16 +60,18 @@ struct gmem_kvm {
     gmem_space *space;
     struct gmem_kvm_options options; /* complete: no zeros that mean something else */
     struct gmem_listener listener;
-    gmem__slotplan_fn *policy;
 
     struct gmem__slots slots;
+    struct gmem__wanted wanted; /* of `keep` */
+    struct gmem__keep_work work;
+    bool damaged; /* a call could not be taken back: the slots are not what they should be */
     bool log_all; /* KVM_MEM_LOG_DIRTY_PAGES on every slot, besides those whose own flags have it */
 
     struct note *notes;
     size_t note_count, note_room;
 
     /* What is planned from; kept for its memory. */
-    struct gmem__gone *gone;
+    struct gmem__span *gone;
     struct gmem__run *runs;
     struct gmem__relog *relogs;
     size_t gone_count, run_count, relog_count;
@@ -148,7 +157,7 @@ static int do_op(struct gmem_kvm *kvm, const struct gmem__slot_op *op)
 }
 
 /* Carry a plan out; on failure take back what was done and return the failure. */
-static int do_plan(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
+static int do_ops(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
 {
     size_t i;
     int err = 0;
@@ -161,8 +170,37 @@ static int do_plan(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
     while (err && i-- > 0) {
         struct gmem__slot_op back = gmem__slot_op_inverse(&plan->op[i]);
 
-        (void)do_op(kvm, &back);
+        if (do_op(kvm, &back))
+            kvm->damaged = true;
     }
+    return err;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* (e) */
+static int do_plan(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
+{
+    const struct gmem_kvm_options *options = &kvm->options;
+    uint64_t took;
+    int err;
+
+    if (!options->pause || !gmem__slotplan_cuts(plan))
+        return do_ops(kvm, plan);
+    took = now_ns();
+    options->pause(options->pause_opaque);
+    err = do_ops(kvm, plan);
+    options->resume(options->pause_opaque);
+    took = now_ns() - took;
+    count(&kvm->stats.pauses, 1);
+    if (took > __atomic_load_n(&kvm->stats.pause_ns_max, __ATOMIC_RELAXED))
+        __atomic_store_n(&kvm->stats.pause_ns_max, took, __ATOMIC_RELAXED);
     return err;
 }
 
@@ -202,12 +240,16 @@ static int take_note(struct gmem_kvm *kvm, const struct gmem_section *section, e
     return 0;
 }
 
+static bool keeps(const struct gmem_kvm *kvm)
+{
+    return kvm->options.policy == GMEM_KVM_POLICY_KEEP;
+}
+
 /* Whether a section's memory can be given to the guest, and how. */
 static bool wants_slot(const struct gmem_kvm *kvm, const struct gmem_section *section, uint32_t *ret_flags)
 {
     bool device = gmem_region_kind(section->region) == GMEM_KIND_ROMD;
-    bool readonly = kvm->options.policy == GMEM_KVM_POLICY_REFERENCE ? gmem_region_readonly(section->region)
-                                                                     : section->attrs & GMEM_RANGE_READONLY;
+    bool readonly = keeps(kvm) ? section->attrs & GMEM_RANGE_READONLY : gmem_region_readonly(section->region);
 
     if (device && !(section->attrs & GMEM_RANGE_ROMD))
         return false;
@@ -230,6 +272,7 @@ static int on_region_add(struct gmem_listener *listener, const struct gmem_secti
         return err;
     if (host && wants_slot(kvm, section, &note->flags))
         note->slot = gmem__run_trim(section->first, section->last, (uintptr_t)host, kvm->options.page_size, &note->run);
+    note->run.block = (uintptr_t)gmem_region_ram(section->region);
     return 0;
 }
 
@@ -297,9 +340,10 @@ static int reserve_input(struct gmem_kvm *kvm, size_t notes, size_t runs)
     return err;
 }
 
-/* Enter what the notes [note, end) of one range come to. */
+/* Enter what the notes [note, end) of one range come to. Only the reference has a slot for each range. */
 static int net_range(struct gmem_kvm *kvm, const struct note *note, const struct note *end)
 {
+    const uint64_t largest = keeps(kvm) ? UINT64_MAX : kvm->options.max_slot_bytes;
     const struct note *add = NULL;
     const struct note *log = NULL;
     uint64_t first = note->first;
@@ -319,17 +363,17 @@ static int net_range(struct gmem_kvm *kvm, const struct note *note, const struct
         log = NULL;
     }
     if (net < 0)
-        kvm->gone[kvm->gone_count++] = (struct gmem__gone){first, last};
+        kvm->gone[kvm->gone_count++] = (struct gmem__span){first, last};
     if (net == 0 && log)
         kvm->relogs[kvm->relog_count++] = (struct gmem__relog){first, last, log->log};
     if (net <= 0 || !add || !add->slot)
         return 0;
-    pieces = gmem__run_pieces(&add->run, kvm->options.max_slot_bytes);
+    pieces = gmem__run_pieces(&add->run, largest);
     if (pieces > GMEM__SLOTS_MAX)
         return -ENOSPC;
     err = reserve_input(kvm, 0, kvm->run_count + pieces);
     for (i = 0; i < pieces && !err; i++) {
-        struct gmem__run run = gmem__run_piece(&add->run, kvm->options.max_slot_bytes, i);
+        struct gmem__run run = gmem__run_piece(&add->run, largest, i);
 
         run.flags = add->flags & ~log_flag;
         if (log ? log->log : (add->flags & log_flag) != 0)
@@ -344,7 +388,7 @@ static int net_notes(struct gmem_kvm *kvm)
 {
     size_t i;
     size_t end;
-    int err = reserve_input(kvm, kvm->note_count, 0);
+    int err = reserve_input(kvm, kvm->note_count, kvm->note_count);
 
     kvm->gone_count = 0;
     kvm->run_count = 0;
@@ -359,24 +403,59 @@ static int net_notes(struct gmem_kvm *kvm)
     return err;
 }
 
-static int make_plan(struct gmem_kvm *kvm)
+static int plan_reference(struct gmem_kvm *kvm)
 {
-    struct gmem__slotplan_input input = {
+    const struct gmem__slotplan_input input = {
         .slots = &kvm->slots,
         .max_slots = kvm->options.max_slots,
+        .gone = kvm->gone,
+        .gone_count = kvm->gone_count,
+        .run = kvm->runs,
+        .run_count = kvm->run_count,
+        .relog = kvm->relogs,
+        .relog_count = kvm->relog_count,
         .undo = kvm->undoing ? &kvm->last : NULL,
     };
+
+    return gmem__slotplan_reference(&input, &kvm->plan);
+}
+
+static int plan_keep(struct gmem_kvm *kvm)
+{
+    static const struct gmem__span everything = {0, UINT64_MAX};
+    const struct gmem__wanted_change change = {
+        .gone = kvm->gone,
+        .gone_count = kvm->gone_count,
+        .run = kvm->runs,
+        .run_count = kvm->run_count,
+        .relog = kvm->relogs,
+        .relog_count = kvm->relog_count,
+    };
+    struct gmem__keep_input input = {
+        .slots = &kvm->slots,
+        .max_slots = kvm->options.max_slots,
+        .max_slot_bytes = kvm->options.max_slot_bytes,
+    };
+    int err = gmem__wanted_change(&kvm->wanted, &change);
+
+    if (err)
+        return err;
+    if (kvm->undoing)
+        return gmem__slotplan_inverse(&kvm->last, &kvm->plan);
+    input.wanted = kvm->wanted.now.run;
+    input.wanted_count = kvm->wanted.now.count;
+    input.changed = kvm->damaged ? &everything : kvm->wanted.changed;
+    input.changed_count = kvm->damaged ? 1 : kvm->wanted.changed_count;
+    return gmem__slotplan_keep(&input, &kvm->work, &kvm->plan);
+}
+
+static int make_plan(struct gmem_kvm *kvm)
+{
     int err = net_notes(kvm);
 
     if (err)
         return err;
-    input.gone = kvm->gone;
-    input.gone_count = kvm->gone_count;
-    input.run = kvm->runs;
-    input.run_count = kvm->run_count;
-    input.relog = kvm->relogs;
-    input.relog_count = kvm->relog_count;
-    err = kvm->policy(&input, &kvm->plan);
+    err = keeps(kvm) ? plan_keep(kvm) : plan_reference(kvm);
     /* (d): the opposite of this plan is as long, and its runs are at most what is removed here. */
     if (!err)
         err = gmem__slots_reserve(&kvm->slots, kvm->slots.count + kvm->plan.count);
@@ -394,7 +473,7 @@ static int on_begin(struct gmem_listener *listener)
 {
     struct gmem_kvm *kvm = listener->opaque;
 
-    kvm->undoing = listener->undoing && kvm->last.count > 0;
+    kvm->undoing = listener->undoing;
     return 0;
 }
 
@@ -405,11 +484,15 @@ static int on_commit(struct gmem_listener *listener)
     bool may_be_undone = !kvm->undoing && __atomic_load_n(&kvm->attached, __ATOMIC_RELAXED);
     int err;
 
+    gmem__wanted_settle(&kvm->wanted);
     err = make_plan(kvm);
     if (!err)
         err = do_plan(kvm, &kvm->plan);
-    if (err)
+    if (err) {
+        gmem__wanted_revert(&kvm->wanted);
         return err;
+    }
+    kvm->damaged = false;
     last = kvm->last; /* it may have moved */
     kvm->last = kvm->plan;
     kvm->plan = last;
@@ -497,6 +580,8 @@ static int complete_options(struct gmem_kvm_options *options)
         return -EINVAL;
     if ((unsigned)options->policy > GMEM_KVM_POLICY_REFERENCE || options->max_slots > GMEM__SLOTS_MAX)
         return -EINVAL;
+    if (!options->pause != !options->resume)
+        return -EINVAL;
     if (!options->set) {
         err = gmem__kvm_caps(options->vm_fd, &caps);
         if (err)
@@ -513,6 +598,8 @@ static int complete_options(struct gmem_kvm_options *options)
 
 static void free_kvm(struct gmem_kvm *kvm)
 {
+    gmem__wanted_free(&kvm->wanted);
+    gmem__keep_work_free(&kvm->work);
     free(kvm->slots.slot);
     free(kvm->plan.op);
     free(kvm->last.op);
@@ -557,8 +644,6 @@ int gmem_kvm_create(gmem_space *space, const struct gmem_kvm_options *options, g
     if (!err) {
         kvm->space = space;
         kvm->vm = gmem_space_vm(space);
-        kvm->policy =
-            kvm->options.policy == GMEM_KVM_POLICY_REFERENCE ? gmem__slotplan_reference : gmem__slotplan_default;
         make_listener(kvm);
         err = gmem_listener_register(kvm->vm, space, &kvm->listener);
     }
@@ -599,6 +684,8 @@ void gmem_kvm_stats(gmem_kvm *kvm, struct gmem_kvm_stats *ret_stats)
     ret_stats->failed = __atomic_load_n(&stats->failed, __ATOMIC_RELAXED);
     ret_stats->slots = __atomic_load_n(&stats->slots, __ATOMIC_RELAXED);
     ret_stats->slots_peak = __atomic_load_n(&stats->slots_peak, __ATOMIC_RELAXED);
+    ret_stats->pauses = __atomic_load_n(&stats->pauses, __ATOMIC_RELAXED);
+    ret_stats->pause_ns_max = __atomic_load_n(&stats->pause_ns_max, __ATOMIC_RELAXED);
 }
 
 int gmem_kvm_foreach_slot(gmem_kvm *kvm, gmem_kvm_slot_fn *fn, void *opaque)

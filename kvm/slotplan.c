@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slotplan.c - owns the decision which slots are removed, added and changed, and under which numbers.
+ * slotplan.c - owns what all plans have in common, and the plans of the policy `reference`: those of QEMU.
  *
  * Pure functions over their arguments; no state, no locks, any thread. Guarantees, which the tests cite:
  *
@@ -12,11 +12,8 @@
  *  (e) An addition takes the lowest number that is free when all removals are done.
  *  (f) A slot is never given another size, address or KVM_MEM_READONLY in place: the kernel wants it removed first.
  *  (g) Undoing: where a run is again what the plan to be undone removed, it has the same number and flags as before.
- *  (h) gmem__slotplan_default leaves a slot alone whose run comes back as it was, and changes its flags in place if
- *      only the dirty log differs. gmem__slotplan_reference removes and adds it, because QEMU does.
  *
- * (d) and (e) are what recorded traces of kvm_set_user_memory show. Policies differ in prune() only; one that keeps
- * more of the old slots is another function of the same type.
+ * (d) and (e) are what recorded traces of kvm_set_user_memory show. The other policy is in slotplan_keep.c.
  */
 #include "slotplan.h"
 
@@ -26,11 +23,6 @@
 #include <string.h>
 
 static const uint32_t log_flag = (uint32_t)KVM_MEM_LOG_DIRTY_PAGES;
-
-static uint64_t run_last(const struct gmem__run *run)
-{
-    return run->gpa + (run->size - 1);
-}
 
 static bool same_place(const struct gmem__run *a, const struct gmem__run *b)
 {
@@ -123,7 +115,7 @@ size_t gmem__slots_find(const struct gmem__slots *slots, uint64_t addr)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (run_last(&slots->slot[middle].run) < addr) {
+        if (gmem__run_last(&slots->slot[middle].run) < addr) {
             low = middle + 1;
         } else {
             high = middle;
@@ -179,8 +171,8 @@ struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op)
 
 /* --- planning --- */
 
-static int push(struct gmem__slotplan *plan, enum gmem__slot_op_kind kind, const struct gmem__slot *slot,
-                uint32_t old_flags)
+int gmem__slotplan_push(struct gmem__slotplan *plan, enum gmem__slot_op_kind kind, const struct gmem__slot *slot,
+                        uint32_t old_flags)
 {
     struct gmem__slot_op *op;
     int err = gmem__slotplan_reserve(plan, plan->count + 1);
@@ -193,6 +185,109 @@ static int push(struct gmem__slotplan *plan, enum gmem__slot_op_kind kind, const
     op->old_flags = old_flags;
     return 0;
 }
+
+const struct gmem__slot_op *gmem__slotplan_removal(const struct gmem__slotplan *plan, uint64_t gpa)
+{
+    size_t low = 0;
+    size_t high = plan->removals;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (plan->op[middle].slot.run.gpa < gpa) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < plan->removals && plan->op[low].slot.run.gpa == gpa ? &plan->op[low] : NULL;
+}
+
+void gmem__numbers_init(struct gmem__numbers *numbers, const struct gmem__slots *slots,
+                        const struct gmem__slotplan *plan, uint32_t max_slots)
+{
+    size_t i;
+
+    memcpy(numbers->used, slots->used, sizeof(numbers->used));
+    numbers->max_slots = max_slots;
+    numbers->from = 0;
+    for (i = 0; i < plan->removals; i++) {
+        uint32_t number = plan->op[i].slot.number;
+
+        numbers->used[number / 64] &= ~(UINT64_C(1) << (number % 64));
+    }
+}
+
+/* (e) */
+int gmem__numbers_take(struct gmem__numbers *numbers, uint32_t *ret_number)
+{
+    uint32_t number = numbers->from;
+
+    while (number < numbers->max_slots) {
+        uint64_t word = ~numbers->used[number / 64] >> (number % 64);
+
+        if (word) {
+            number += (uint32_t)__builtin_ctzll(word);
+            break;
+        }
+        number = (number / 64 + 1) * 64;
+    }
+    if (number >= numbers->max_slots)
+        return -ENOSPC;
+    numbers->used[number / 64] |= UINT64_C(1) << (number % 64);
+    numbers->from = number + 1;
+    *ret_number = number;
+    return 0;
+}
+
+int gmem__slotplan_inverse(const struct gmem__slotplan *done, struct gmem__slotplan *plan)
+{
+    size_t removal = 0;
+    size_t rest = done->removals;
+    size_t i;
+    int err = gmem__slotplan_reserve(plan, done->count);
+
+    if (err)
+        return err;
+    plan->count = 0;
+    for (i = done->removals; i < done->count; i++) {
+        if (done->op[i].kind == GMEM__SLOT_ADD)
+            plan->op[plan->count++] = gmem__slot_op_inverse(&done->op[i]);
+    }
+    plan->removals = plan->count;
+    while (plan->count < done->count) { /* (d) */
+        while (rest < done->count && done->op[rest].kind == GMEM__SLOT_ADD)
+            rest++;
+        if (removal < done->removals &&
+            (rest == done->count || done->op[removal].slot.run.gpa < done->op[rest].slot.run.gpa)) {
+            i = removal++;
+        } else {
+            i = rest++;
+        }
+        plan->op[plan->count++] = gmem__slot_op_inverse(&done->op[i]);
+    }
+    return 0;
+}
+
+bool gmem__slotplan_cuts(const struct gmem__slotplan *plan)
+{
+    size_t removal = 0;
+    size_t i;
+
+    for (i = plan->removals; i < plan->count; i++) {
+        const struct gmem__run *run = &plan->op[i].slot.run;
+
+        if (plan->op[i].kind != GMEM__SLOT_ADD)
+            continue;
+        while (removal < plan->removals && gmem__run_last(&plan->op[removal].slot.run) < run->gpa)
+            removal++;
+        if (removal < plan->removals && plan->op[removal].slot.run.gpa <= gmem__run_last(run))
+            return true;
+    }
+    return false;
+}
+
+/* --- the reference --- */
 
 /*
  * Plan the removal of each slot that touches a gone range or a run. A run touches a slot that no gone range does only
@@ -214,13 +309,13 @@ static int plan_removals(const struct gmem__slotplan_input *in, struct gmem__slo
             last = in->gone[gone++].last;
         } else {
             first = in->run[run].gpa;
-            last = run_last(&in->run[run++]);
+            last = gmem__run_last(&in->run[run++]);
         }
         found = gmem__slots_find(in->slots, first);
         if (next < found)
             next = found;
         for (; next < in->slots->count && in->slots->slot[next].run.gpa <= last; next++) {
-            int err = push(plan, GMEM__SLOT_REMOVE, &in->slots->slot[next], 0);
+            int err = gmem__slotplan_push(plan, GMEM__SLOT_REMOVE, &in->slots->slot[next], 0);
 
             if (err)
                 return err;
@@ -230,83 +325,18 @@ static int plan_removals(const struct gmem__slotplan_input *in, struct gmem__slo
     return 0;
 }
 
-/* The removal of a plan at gpa, or NULL. */
-static struct gmem__slot_op *find_removal(const struct gmem__slotplan *plan, uint64_t gpa)
-{
-    size_t low = 0;
-    size_t high = plan->removals;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (plan->op[middle].slot.run.gpa < gpa) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < plan->removals && plan->op[low].slot.run.gpa == gpa ? &plan->op[low] : NULL;
-}
-
-/* Whether a run can take over the slot that is at its place now. */
-static bool stays(const struct gmem__slot *slot, const struct gmem__run *run)
-{
-    return same_place(&slot->run, run) && !((slot->run.flags ^ run->flags) & ~log_flag);
-}
-
-/* (h): drop the removals of slots that stay. */
-static void prune(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan)
-{
-    size_t left = 0;
-    size_t run = 0;
-    size_t i;
-
-    for (i = 0; i < plan->removals; i++) {
-        const struct gmem__slot *slot = &plan->op[i].slot;
-
-        while (run < in->run_count && in->run[run].gpa < slot->run.gpa)
-            run++;
-        if (run == in->run_count || !stays(slot, &in->run[run]))
-            plan->op[left++] = plan->op[i];
-    }
-    plan->removals = left;
-    plan->count = left;
-}
-
-/* The lowest number that is free after the removals, from *from on; (e). */
-static int take_lowest(uint64_t *used, uint32_t max_slots, uint32_t *from, uint32_t *ret_number)
-{
-    uint32_t number = *from;
-
-    while (number < max_slots) {
-        uint64_t word = ~used[number / 64] >> (number % 64);
-
-        if (word) {
-            number += (uint32_t)__builtin_ctzll(word);
-            break;
-        }
-        number = (number / 64 + 1) * 64;
-    }
-    if (number >= max_slots)
-        return -ENOSPC;
-    used[number / 64] |= UINT64_C(1) << (number % 64);
-    *from = number + 1;
-    *ret_number = number;
-    return 0;
-}
-
 /* (g): the number and flags that slot had before the plan that is being undone, if that is its case. */
-static bool take_again(const struct gmem__slotplan_input *in, uint64_t *used, struct gmem__slot *slot)
+static bool take_again(const struct gmem__slotplan_input *in, struct gmem__numbers *numbers, struct gmem__slot *slot)
 {
-    const struct gmem__slot_op *removal = in->undo ? find_removal(in->undo, slot->run.gpa) : NULL;
+    const struct gmem__slot_op *removal = in->undo ? gmem__slotplan_removal(in->undo, slot->run.gpa) : NULL;
     uint64_t bit;
 
     if (!removal || !same_place(&removal->slot.run, &slot->run))
         return false;
     bit = UINT64_C(1) << (removal->slot.number % 64);
-    if (used[removal->slot.number / 64] & bit)
+    if (numbers->used[removal->slot.number / 64] & bit)
         return false;
-    used[removal->slot.number / 64] |= bit;
+    numbers->used[removal->slot.number / 64] |= bit;
     *slot = removal->slot;
     return true;
 }
@@ -322,58 +352,42 @@ static int plan_relog(const struct gmem__slotplan_input *in, struct gmem__slotpl
         int err;
 
         slot.run.flags = relog->on ? before | log_flag : before & ~log_flag;
-        if (slot.run.flags == before || find_removal(plan, slot.run.gpa))
+        if (slot.run.flags == before || gmem__slotplan_removal(plan, slot.run.gpa))
             continue;
-        err = push(plan, GMEM__SLOT_FLAGS, &slot, before);
+        err = gmem__slotplan_push(plan, GMEM__SLOT_FLAGS, &slot, before);
         if (err)
             return err;
     }
     return 0;
 }
 
-/* An addition for a run, or for a run whose slot stays at most a change of its flags. */
-static int plan_run(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan, uint64_t *used,
-                    uint32_t *lowest, const struct gmem__run *run)
+static int plan_run(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan, struct gmem__numbers *numbers,
+                    const struct gmem__run *run)
 {
     struct gmem__slot slot = {.run = *run, .number = 0};
-    size_t at = gmem__slots_find(in->slots, run->gpa);
 
-    /* In its place and not to be removed: prune() left it. */
-    if (at < in->slots->count && in->slots->slot[at].run.gpa == run->gpa && !find_removal(plan, run->gpa)) {
-        uint32_t before = in->slots->slot[at].run.flags;
-
-        slot.number = in->slots->slot[at].number;
-        return before == run->flags ? 0 : push(plan, GMEM__SLOT_FLAGS, &slot, before);
-    }
-    if (!take_again(in, used, &slot)) {
-        int err = take_lowest(used, in->max_slots, lowest, &slot.number);
+    if (!take_again(in, numbers, &slot)) {
+        int err = gmem__numbers_take(numbers, &slot.number);
 
         if (err)
             return err;
     }
-    return push(plan, GMEM__SLOT_ADD, &slot, 0);
+    return gmem__slotplan_push(plan, GMEM__SLOT_ADD, &slot, 0);
 }
 
 static int plan_rest(const struct gmem__slotplan_input *in, struct gmem__slotplan *plan)
 {
-    uint64_t used[GMEM__SLOTS_MAX / 64];
-    uint32_t lowest = 0;
+    struct gmem__numbers numbers;
     size_t relog = 0;
     size_t run = 0;
-    size_t i;
     int err = 0;
 
-    memcpy(used, in->slots->used, sizeof(used));
-    for (i = 0; i < plan->removals; i++) {
-        uint32_t number = plan->op[i].slot.number;
-
-        used[number / 64] &= ~(UINT64_C(1) << (number % 64));
-    }
+    gmem__numbers_init(&numbers, in->slots, plan, in->max_slots);
     while (!err && (relog < in->relog_count || run < in->run_count)) {
         if (run == in->run_count || (relog < in->relog_count && in->relog[relog].first <= in->run[run].gpa)) {
             err = plan_relog(in, plan, &in->relog[relog++]);
         } else {
-            err = plan_run(in, plan, used, &lowest, &in->run[run++]);
+            err = plan_run(in, plan, &numbers, &in->run[run++]);
         }
     }
     return err;
@@ -387,17 +401,4 @@ int gmem__slotplan_reference(const struct gmem__slotplan_input *input, struct gm
     plan->removals = 0;
     err = plan_removals(input, plan);
     return err ? err : plan_rest(input, plan);
-}
-
-int gmem__slotplan_default(const struct gmem__slotplan_input *input, struct gmem__slotplan *plan)
-{
-    int err;
-
-    plan->count = 0;
-    plan->removals = 0;
-    err = plan_removals(input, plan);
-    if (err)
-        return err;
-    prune(input, plan);
-    return plan_rest(input, plan);
 }

@@ -2,9 +2,9 @@
 /*
  * slotplan.h - which slot calls bring KVM's slots from what they are to what they should be.
  *
- * Pure: nothing here knows of ioctls, listeners or locks. A plan is made from the slots in use and one commit's net
- * changes; carrying it out, one operation after the other, is the adapter's. What plans promise is at the top of
- * slotplan.c.
+ * Pure: nothing here knows of ioctls, listeners or locks. A plan is made from the slots in use and either one commit's
+ * net changes (reference) or all that is wanted (keep); carrying it out, one operation after the other, is the adapter's.
+ * What plans promise is at the top of slotplan.c and slotplan_keep.c.
  */
 #ifndef GMEM_KVM_SLOTPLAN_H
 #define GMEM_KVM_SLOTPLAN_H
@@ -22,6 +22,7 @@ struct gmem__run {
     uint64_t size;
     uint64_t host;
     uint32_t flags;
+    uintptr_t block; /* whose memory; for comparison only: memory of two never shares a slot */
 };
 
 /* A run that is a slot. */
@@ -58,8 +59,8 @@ struct gmem__slotplan {
     size_t capacity;
 };
 
-/* Addresses whose slots go. */
-struct gmem__gone {
+/* Addresses, inclusive. */
+struct gmem__span {
     uint64_t first;
     uint64_t last;
 };
@@ -71,11 +72,11 @@ struct gmem__relog {
     bool on;
 };
 
-/* One commit's changes. Each list is by rising address and its elements are disjoint. */
+/* What the reference is told: one commit's changes. Each list is by rising address and its elements are disjoint. */
 struct gmem__slotplan_input {
     const struct gmem__slots *slots;
-    uint32_t max_slots; /* numbers are below it */
-    const struct gmem__gone *gone;
+    uint32_t max_slots;            /* numbers are below it */
+    const struct gmem__span *gone; /* addresses whose slots go */
     size_t gone_count;
     const struct gmem__run *run; /* to become slots, one each */
     size_t run_count;
@@ -86,14 +87,58 @@ struct gmem__slotplan_input {
 };
 
 /*
- * A policy: makes *plan from *input, whatever was in it before (its memory is used again).
+ * Makes *plan from *input, whatever was in it before (its memory is used again).
  *
  * -ENOSPC  a run finds no number
  * -ENOMEM  out of memory
  */
-typedef int gmem__slotplan_fn(const struct gmem__slotplan_input *input, struct gmem__slotplan *plan);
-gmem__slotplan_fn gmem__slotplan_reference;
-gmem__slotplan_fn gmem__slotplan_default;
+int gmem__slotplan_reference(const struct gmem__slotplan_input *input, struct gmem__slotplan *plan);
+
+/* What `keep` is told: all that is wanted, and where that has changed. Each list is by rising address and disjoint. */
+struct gmem__keep_input {
+    const struct gmem__slots *slots;
+    uint32_t max_slots;      /* numbers are below it */
+    uint64_t max_slot_bytes; /* whole pages */
+    const struct gmem__run *wanted;
+    size_t wanted_count;
+    const struct gmem__span *changed; /* outside of it the slots are right, and all that is wanted is in one */
+    size_t changed_count;
+};
+
+struct gmem__keep_element;
+struct gmem__keep_cell;
+
+/* Memory that is used from plan to plan. Zeroed is empty. */
+struct gmem__keep_work {
+    struct gmem__span *area;
+    size_t areas, area_room;
+    struct gmem__keep_element *element;
+    size_t elements, element_room;
+    struct gmem__keep_cell *cell;
+    size_t cell_room;
+};
+
+/*
+ * Makes *plan, whatever was in it before.
+ *
+ * -ENOSPC  even with everything merged that can be, there are more slots than max_slots
+ * -ENOMEM  out of memory
+ */
+int gmem__slotplan_keep(const struct gmem__keep_input *input, struct gmem__keep_work *work,
+                        struct gmem__slotplan *plan);
+void gmem__keep_work_free(struct gmem__keep_work *work);
+
+/*
+ * Makes *plan the opposite of done, which was the last that was carried out: slots get their old numbers. Needs no memory if
+ * *plan has room for as many operations; else -ENOMEM.
+ */
+int gmem__slotplan_inverse(const struct gmem__slotplan *done, struct gmem__slotplan *plan);
+
+/*
+ * Whether some address is in a slot that is removed and in one that is added: then live memory is cut, and a processor could
+ * see it missing in between (G12).
+ */
+bool gmem__slotplan_cuts(const struct gmem__slotplan *plan);
 
 /*
  * The part of [first, last], behind whose first byte is host, that can be slots: trimmed inward to whole pages. False
@@ -117,6 +162,30 @@ void gmem__slots_apply(struct gmem__slots *slots, const struct gmem__slot_op *op
 
 /* The operation that takes op back. */
 struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op);
+
+/* The last address of a run. */
+static inline uint64_t gmem__run_last(const struct gmem__run *run)
+{
+    return run->gpa + (run->size - 1);
+}
+
+/* Append an operation; -ENOMEM. */
+int gmem__slotplan_push(struct gmem__slotplan *plan, enum gmem__slot_op_kind kind, const struct gmem__slot *slot,
+                        uint32_t old_flags);
+
+/* The removal of a plan at gpa, or NULL. */
+const struct gmem__slot_op *gmem__slotplan_removal(const struct gmem__slotplan *plan, uint64_t gpa);
+
+/* The numbers that are free to be given when a plan's removals are done. */
+struct gmem__numbers {
+    uint64_t used[GMEM__SLOTS_MAX / 64];
+    uint32_t max_slots;
+    uint32_t from; /* all below it are used */
+};
+void gmem__numbers_init(struct gmem__numbers *numbers, const struct gmem__slots *slots,
+                        const struct gmem__slotplan *plan, uint32_t max_slots);
+/* Take the lowest. -ENOSPC. */
+int gmem__numbers_take(struct gmem__numbers *numbers, uint32_t *ret_number);
 
 /* Makes *array, of *capacity elements of element bytes, hold at least count; -ENOMEM. */
 int gmem__kvm_grow(void **array, size_t *capacity, size_t count, size_t element);

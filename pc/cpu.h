@@ -43,6 +43,12 @@ struct pc_cpus_ops {
      * one after it. With the device lock held. -ENOENT: no processor's access is being served. Others: it can't be told.
      */
     int (*executing)(struct pc_cpus *cpus, uint64_t *ret_addr);
+    /*
+     * Pause returns when no processor is in the guest, and none enters before resume. Any thread, a processor's that is
+     * outside of the guest included; pairs may nest.
+     */
+    void (*pause)(struct pc_cpus *cpus);
+    void (*resume)(struct pc_cpus *cpus);
     /* Stops them if need be. */
     void (*destroy)(struct pc_cpus *cpus);
 };

@@ -10,9 +10,8 @@
  *  - A processor is in the guest between enter() and leave(). It does not enter while pausing or stopping is set.
  *  - A kick is SIGUSR1, which processors' threads block except inside KVM_RUN: sent after in_guest was set, it ends
  *    KVM_RUN at once or as soon as it begins. So no handler is needed and no kick is lost.
- *  - The listener `pause` brackets every commit that changes the memory map: all processors are out of the guest from its
- *    begin to its commit, so that none sees RAM unmapped between a slot's removal and its addition (G12). The committing
- *    thread is never in the guest itself.
+ *  - Pausing waits for in_guest only: a processor whose access is being served, or that waits for the device lock, is outside.
+ *    So a processor's own thread may pause, with the device lock held.
  */
 #include "cpu.h"
 
@@ -48,10 +47,7 @@ struct vcpu {
 struct cpu_kvm {
     struct pc_cpus base;
     struct pc_cpus_config config;
-    gmem_vm *vm;
     size_t run_size;
-    struct gmem_listener pause;
-    bool listening;
     pthread_mutex_t gate;
     pthread_cond_t changed;
     bool stopping;
@@ -102,33 +98,24 @@ static void drive_out(struct cpu_kvm *cpus)
     }
 }
 
-static int pause_begin(struct gmem_listener *listener)
+static void pause_all(struct pc_cpus *base)
 {
-    struct cpu_kvm *cpus = listener->opaque;
+    struct cpu_kvm *cpus = (struct cpu_kvm *)base;
 
     pthread_mutex_lock(&cpus->gate);
     cpus->pausing++;
     drive_out(cpus);
     pthread_mutex_unlock(&cpus->gate);
-    return 0;
 }
 
-static int pause_commit(struct gmem_listener *listener)
+static void resume_all(struct pc_cpus *base)
 {
-    struct cpu_kvm *cpus = listener->opaque;
+    struct cpu_kvm *cpus = (struct cpu_kvm *)base;
 
     pthread_mutex_lock(&cpus->gate);
     cpus->pausing--;
     pthread_cond_broadcast(&cpus->changed);
     pthread_mutex_unlock(&cpus->gate);
-    return 0;
-}
-
-/* Only who hears of ranges hears of the commits that change them. */
-static int pause_range(struct gmem_listener *listener, const struct gmem_section *section)
-{
-    (void)listener, (void)section;
-    return 0;
 }
 
 static void report(struct vcpu *vcpu, enum pc_event event, const char *what, unsigned long long detail)
@@ -305,8 +292,6 @@ static void destroy(struct pc_cpus *base)
     struct cpu_kvm *cpus = (struct cpu_kvm *)base;
 
     stop(base);
-    if (cpus->listening)
-        gmem_listener_unregister(cpus->vm, &cpus->pause);
     for (unsigned i = 0; i < cpus->count; i++) {
         if (cpus->vcpus[i].run)
             munmap(cpus->vcpus[i].run, cpus->run_size);
@@ -349,13 +334,7 @@ static int create_all(struct cpu_kvm *cpus, struct kvm_vm *kvm, struct pc_error 
     cpus->run_size = (size_t)size;
     for (unsigned i = 0; i < cpus->count && !err; i++)
         err = create_vcpu(cpus, kvm, i, error);
-    if (err)
-        return err;
-    err = gmem_listener_register(cpus->vm, cpus->vcpus[0].memory, &cpus->pause);
-    if (err)
-        return pc_fail(error, err, "the processors can't follow the memory map: %s", gmem_strerror(err));
-    cpus->listening = true;
-    return 0;
+    return err;
 }
 
 static int check_count(struct kvm_vm *kvm, unsigned count, struct pc_error *error)
@@ -370,8 +349,13 @@ static int check_count(struct kvm_vm *kvm, unsigned count, struct pc_error *erro
 int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
                    struct pc_error *error)
 {
-    static const struct pc_cpus_ops ops = {
-        .start = start, .hold = hold, .stop = stop, .executing = executing, .destroy = destroy};
+    static const struct pc_cpus_ops ops = {.start = start,
+                                           .hold = hold,
+                                           .stop = stop,
+                                           .executing = executing,
+                                           .pause = pause_all,
+                                           .resume = resume_all,
+                                           .destroy = destroy};
     struct cpu_kvm *cpus;
     int err = check_count(kvm, config->count, error);
 
@@ -383,17 +367,7 @@ int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, stru
     cpus->base.ops = &ops;
     cpus->config = *config;
     cpus->config.memory = NULL;
-    cpus->vm = gmem_space_vm(config->ports);
     cpus->count = config->count;
-    cpus->pause = (struct gmem_listener){.struct_size = sizeof(cpus->pause),
-                                         .name = "processors",
-                                         .opaque = cpus,
-                                         /* Its commit comes last: slots are set in other listeners' commits. */
-                                         .priority = INT32_MAX,
-                                         .begin = pause_begin,
-                                         .region_del = pause_range,
-                                         .region_add = pause_range,
-                                         .commit = pause_commit};
     pthread_mutex_init(&cpus->gate, NULL);
     pthread_cond_init(&cpus->changed, NULL);
     for (unsigned i = 0; i < cpus->count; i++)

@@ -50,35 +50,11 @@ static void forward_log(void *opaque, enum gmem_log_level level, const char *tex
         pc_log(&machine->hooks, "%s", text);
 }
 
-static void forward_slot(void *opaque, const char *line)
-{
-    const struct machine *machine = opaque;
-
-    machine->hooks.trace_slot(machine->hooks.opaque, line);
-}
-
 static void begin_access(void *opaque)
 {
     struct machine *machine = opaque;
 
     pci_confadd_begin(machine->pci);
-}
-
-static int create_slots(struct machine *machine, const struct pc_config *config, struct pc_error *error)
-{
-    struct gmem_kvm_options options = {
-        .struct_size = sizeof(options),
-        .vm_fd = machine->kvm ? kvm_vm_fd(machine->kvm) : -1,
-        .policy = config->policy,
-        .priority = 10,
-        .set = config->set,
-        .set_opaque = config->set_opaque,
-        .trace = machine->hooks.trace_slot ? forward_slot : NULL,
-        .trace_opaque = machine,
-    };
-    int err = gmem_kvm_create(machine->memory, &options, &machine->slots);
-
-    return err ? pc_fail(error, err, "the kernel's memory slots can't be used: %s", gmem_strerror(err)) : 0;
 }
 
 static int create_cpus(struct machine *machine, struct pc_error *error)
@@ -111,9 +87,13 @@ static int put_together(struct machine *machine, const struct pc_config *config,
         err = machine_build_roots(machine, config->cpus);
     if (err)
         return pc_fail(error, err, "the machine can't be set up: %s", gmem_strerror(err));
-    err = create_slots(machine, config, error);
+    /* QEMU sets slots while it builds; who compares with that wants them step by step. */
+    if (config->policy == GMEM_KVM_POLICY_REFERENCE)
+        err = machine_create_slots(machine, config, error);
     if (!err)
         err = machine_build(machine, config, error);
+    if (!err && config->policy != GMEM_KVM_POLICY_REFERENCE)
+        err = machine_create_slots(machine, config, error);
     if (!err && machine->kvm)
         err = create_cpus(machine, error);
     return err;
@@ -156,6 +136,7 @@ int machine_create(const struct pc_config *config, struct machine **ret, struct 
 
 int machine_start(struct machine *machine, struct pc_error *error)
 {
+    machine_slots_started(machine);
     return machine->cpus ? machine->cpus->ops->start(machine->cpus, error) : 0;
 }
 

@@ -121,4 +121,11 @@ struct vga *machine_vga(struct machine *machine); /* NULL: it has none */
 /* What a display at the VGA shows; the main thread's. NULL: there is no VGA. */
 struct screen *machine_screen(struct machine *machine);
 
+/* What was removed of memory slots since machine_start(): of RAM and ROM, and of BARs. When it is stopped. */
+struct machine_slots_since_start {
+    uint64_t bytes_removed;
+    uint64_t pci_bytes_removed;
+};
+void machine_slots_since_start(struct machine *machine, struct machine_slots_since_start *ret);
+
 #endif

@@ -4,12 +4,14 @@
  *
  *  system   RAM from 0 and from 4 GiB, memory that is plugged in (machine_hotplug.c), the chipset's windows, and behind them (priority -1) the PCI bus
  *  pci      firmware ROM at the top of 4 GiB and (isa-bios) its last 128 KiB below 1 MiB, pc.rom at 0xc0000 for option ROMs,
- *           the VGA window, BARs
+ *           the VGA window, BARs. All ROM below 1 MiB is of one block in the order of its addresses (the firmware in it is a
+ *           copy), so that a window that opens in it cuts one memory slot and not two.
  *  io       64 Ki ports; where no device answers they read all ones
  *
  * Up to PC_SPLIT bytes of RAM lie below 4 GiB in one piece; of more, 3 GiB do and the rest begins at 4 GiB.
  *
- * The order is observable, in the memory slots that each commit sets: RAM; firmware; the chipset's windows; the VGA's.
+ * The order is observable, in the memory slots that each commit sets under GMEM_KVM_POLICY_REFERENCE: RAM; firmware; the
+ * chipset's windows; the VGA's.
  * Runs before the processors do.
  */
 #include "machine_internal.h"
@@ -31,6 +33,7 @@
 #define ISA_BIOS_MAX 0x20000u
 #define OPTION_BASE 0xc0000u
 #define OPTION_SIZE 0x20000u
+#define LOW_ROM_SIZE (ISA_TOP - OPTION_BASE)
 #define PCI_PRIORITY (-1)
 #define SCI_IRQ 9u
 #define KEYBOARD_IRQ 1u
@@ -123,6 +126,7 @@ static int build_ram(struct machine *machine, const struct pc_config *config, st
     if (!err) {
         machine->below_4g = size < PC_SPLIT ? size : LOW_MAX;
         machine->above_4g = size - machine->below_4g;
+        machine->memory_end = FOUR_G + machine->above_4g;
         err = place_ram(machine);
     }
     if (!err)
@@ -130,7 +134,7 @@ static int build_ram(struct machine *machine, const struct pc_config *config, st
     return err ? pc_fail(error, err, "the guest's memory can't be mapped: %s", gmem_strerror(err)) : 0;
 }
 
-static int place_firmware(struct machine *machine, gmem_region *option_rom, uint64_t size)
+static int place_firmware(struct machine *machine, gmem_region *option_rom, gmem_region *isa_bios, uint64_t size)
 {
     uint64_t isa_size = size < ISA_BIOS_MAX ? size : ISA_BIOS_MAX;
     int err = gmem_vm_begin(machine->vm);
@@ -139,7 +143,7 @@ static int place_firmware(struct machine *machine, gmem_region *option_rom, uint
         return err;
     err = gmem_region_add(machine->pci_memory, FOUR_G - size, machine->bios);
     if (!err)
-        err = pc_place_alias(machine->pci_memory, ISA_TOP - isa_size, 1, "isa-bios", machine->bios, size - isa_size,
+        err = pc_place_alias(machine->pci_memory, ISA_TOP - isa_size, 1, "isa-bios", isa_bios, LOW_ROM_SIZE - isa_size,
                              isa_size, NULL);
     if (!err)
         err = gmem_region_add_priority(machine->pci_memory, OPTION_BASE, option_rom, 1);
@@ -152,18 +156,44 @@ static int place_firmware(struct machine *machine, gmem_region *option_rom, uint
     return gmem_vm_commit(machine->vm);
 }
 
-static int build_firmware(struct machine *machine, const void *firmware, size_t len)
+/* ROM below 1 MiB, as two regions that show one block: option ROMs first, and the end of the firmware last. */
+static int create_low_rom(gmem_vm *vm, const void *firmware, size_t len, gmem_region **ret_option_rom,
+                          gmem_region **ret_isa_bios)
 {
+    size_t shown = len < ISA_BIOS_MAX ? len : ISA_BIOS_MAX;
     gmem_region *option_rom;
-    int err = pc_create_rom(machine->vm, "pc.bios", "pc.bios", len, firmware, len, &machine->bios);
+    gmem_ram *block;
+    int err = gmem_ram_create_anon(vm, "pc.rom", LOW_ROM_SIZE, &block);
 
     if (err)
         return err;
-    err = pc_create_rom(machine->vm, "pc.rom", "pc.rom", OPTION_SIZE, NULL, 0, &option_rom);
+    memcpy((char *)gmem_ram_host(block) + LOW_ROM_SIZE - shown, (const char *)firmware + len - shown, shown);
+    err = gmem_region_create_rom(vm, "pc.rom", block, NULL, &option_rom);
+    if (!err) {
+        err = gmem_region_resize(option_rom, GMEM_SIZE(OPTION_SIZE));
+        if (!err)
+            err = gmem_region_create_rom(vm, "pc.bios", block, NULL, ret_isa_bios);
+        if (err)
+            gmem_region_unref(option_rom);
+        else
+            *ret_option_rom = option_rom;
+    }
+    gmem_ram_unref(block);
+    return err;
+}
+
+static int build_firmware(struct machine *machine, const void *firmware, size_t len)
+{
+    gmem_region *option_rom, *isa_bios;
+    int err = pc_create_rom(machine->vm, "pc.bios", "pc.bios", len, firmware, len, &machine->bios);
+
+    if (!err)
+        err = create_low_rom(machine->vm, firmware, len, &option_rom, &isa_bios);
     if (err)
         return err;
-    err = place_firmware(machine, option_rom, len);
+    err = place_firmware(machine, option_rom, isa_bios, len);
     gmem_region_unref(option_rom);
+    gmem_region_unref(isa_bios);
     return err;
 }
 

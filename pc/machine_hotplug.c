@@ -48,6 +48,7 @@ int machine_build_dimms(struct machine *machine, const struct pc_config *config)
 
     if (!config->dimm_slots)
         return 0;
+    machine->memory_end = base + options.size;
     return gmem_hotplug_create(machine->system, &options, &machine->dimms);
 }
 

@@ -35,6 +35,7 @@ struct machine {
     gmem_space **cpu_memory; /* one a processor */
     unsigned cpu_count;
     uint64_t below_4g, above_4g;
+    uint64_t memory_end; /* above 4 GiB: of memory and what can be plugged in */
     struct pc_backing backing; /* of what is plugged in; path is the machine's own */
     char *backing_path;
     struct gmem_hotplug *dimms; /* NULL: there are no slots */
@@ -44,6 +45,9 @@ struct machine {
 
     struct kvm_vm *kvm;
     gmem_kvm *slots;
+    bool started;                                 /* processors may have run */
+    uint64_t removed, removed_at;                 /* bytes of slots so far; where the latest slot call was */
+    struct machine_slots_since_start since_start; /* but for that call */
     struct pc_cpus *cpus;
 
     struct pci_bus *pci;
@@ -61,6 +65,12 @@ struct machine {
     struct debugcon *debugcon;
     struct fw_cfg *fw_cfg;
 };
+
+/* Memory slots of what is there and of what will be. */
+int machine_create_slots(struct machine *machine, const struct pc_config *config,
+                         struct pc_error *error) GMEM_MUST_CHECK;
+/* From now on guest instructions may be carried out. */
+void machine_slots_started(struct machine *machine);
 
 /* Roots and spaces, before there are slots. */
 int machine_build_roots(struct machine *machine, unsigned cpus) GMEM_MUST_CHECK;

@@ -342,12 +342,26 @@ static int print_text(void *opaque, const char *text, size_t len)
     return fwrite(text, 1, len, opaque) == len ? 0 : -EIO;
 }
 
+static void print_slots(struct machine *machine)
+{
+    struct machine_slots_since_start since;
+    struct gmem_kvm_stats stats;
+
+    gmem_kvm_stats(machine_slots(machine), &stats);
+    machine_slots_since_start(machine, &since);
+    printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %llu pauses, the longest %llu ns, %u slots in "
+           "use\n",
+           (unsigned long long)stats.calls, (unsigned long long)stats.removals, (unsigned long long)stats.bytes_removed,
+           (unsigned long long)stats.pauses, (unsigned long long)stats.pause_ns_max, stats.slots);
+    printf("since the first instruction: %llu bytes removed of RAM and ROM, %llu of PCI devices\n",
+           (unsigned long long)since.bytes_removed, (unsigned long long)since.pci_bytes_removed);
+}
+
 /* False: no memory for it. What can't be written is found when the files are closed. */
 static bool print_results(struct run *run, struct machine *machine)
 {
     struct gmem_print_options options = {
         .struct_size = sizeof(options), .mark = gmem_kvm_mark, .mark_opaque = machine_slots(machine)};
-    struct gmem_kvm_stats stats;
     int err, map_err = 0;
 
     terminal_finish(&run->terminal);
@@ -358,10 +372,7 @@ static bool print_results(struct run *run, struct machine *machine)
         if (!map_err)
             map_err = gmem_print_flat(machine_vm(machine), &options, print_text, run->map.file);
     }
-    gmem_kvm_stats(machine_slots(machine), &stats);
-    printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %u slots in use\n",
-           (unsigned long long)stats.calls, (unsigned long long)stats.removals, (unsigned long long)stats.bytes_removed,
-           stats.slots);
+    print_slots(machine);
     if ((!err || ferror(stdout)) && (!map_err || ferror(run->map.file)))
         return true;
     complain("the memory map could not be printed whole: out of memory");

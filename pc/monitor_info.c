@@ -82,9 +82,9 @@ void monitor_info_slots(struct monitor_call *call)
     gmem_kvm_stats(kvm, &stats);
     fprintf(call->out,
             "%u slots in use, at most %u; %llu calls, %llu removals, %llu refused; %llu bytes added, %llu bytes "
-            "removed\n",
+            "removed; %llu pauses, the longest %llu us\n",
             stats.slots, stats.slots_peak, (ull)stats.calls, (ull)stats.removals, (ull)stats.failed,
-            (ull)stats.bytes_added, (ull)stats.bytes_removed);
+            (ull)stats.bytes_added, (ull)stats.bytes_removed, (ull)stats.pauses, (ull)stats.pause_ns_max / 1000);
 }
 
 void monitor_info_status(struct monitor_call *call)

@@ -38,7 +38,8 @@ void options_help(FILE *file)
         "  --vga std|none     graphics (default std)\n"
         "  --vga-rom FILE     its option ROM (default " FIRMWARE_VGA_ROM ")\n"
         "  --accel kvm        what runs the processors (default and only choice: kvm)\n"
-        "  --slots POLICY     default, or reference: the slot calls that QEMU makes\n"
+        "  --slots POLICY     keep: leave slots alone that are right; or reference: the calls that QEMU makes (default "
+        "keep)\n"
         "  --trace LIST       write these events, a line each: kvm_set_user_memory, pci_cfg_write (LIST: with commas)\n"
         "  --trace-file FILE  to FILE, not to standard error\n"
         "  --serial FILE      give the machine a serial port whose output goes to FILE\n"
@@ -152,9 +153,9 @@ static int parse_choice(int option, const char *text, struct options *options, s
     case OPT_ACCEL:
         return strcmp(text, "kvm") == 0 ? 0 : bad(error, "accel", text, "the only choice is kvm");
     case OPT_SLOTS:
-        if (strcmp(text, "default") != 0 && strcmp(text, "reference") != 0)
-            return bad(error, "slots", text, "the choices are default and reference");
-        options->policy = strcmp(text, "reference") == 0 ? GMEM_KVM_POLICY_REFERENCE : GMEM_KVM_POLICY_DEFAULT;
+        if (strcmp(text, "keep") != 0 && strcmp(text, "reference") != 0)
+            return bad(error, "slots", text, "the choices are keep and reference");
+        options->policy = strcmp(text, "reference") == 0 ? GMEM_KVM_POLICY_REFERENCE : GMEM_KVM_POLICY_KEEP;
         return 0;
     default:
         if (!text[0])

@@ -325,11 +325,30 @@ static void assert_edited(const struct machine *machine)
     assert_int_equal(kernel_count(&machine->kernel), 4);
 }
 
+static void assert_edited_keep(const struct machine *machine)
+{
+    uint64_t gpa;
+
+    for (gpa = 0; gpa < 0x500000; gpa += 0x1000) {
+        const struct kvm_userspace_memory_region *slot = kernel_at(&machine->kernel, gpa);
+        bool ram = gpa < 0xb0000 || (gpa >= 0xd0000 && gpa < 0x100000);
+        bool vram = gpa >= 0x300000 && gpa < 0x310000;
+        bool flash = gpa >= 0x400000 && gpa < 0x410000;
+
+        assert_true((slot != NULL) == (ram || vram || flash));
+        if (slot)
+            assert_int_equal(slot->flags, flash ? RO : 0);
+        if (ram)
+            assert_int_equal(slot->userspace_addr - slot->guest_phys_addr,
+                             (uintptr_t)gmem_ram_host(gmem_region_ram(machine->ram)));
+    }
+}
+
 /* --- tests --- */
 
 static void test_slots_of_a_map(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_kvm_stats stats;
     struct snapshot before;
     void *host;
@@ -366,13 +385,13 @@ static void test_slots_of_a_map(void **state)
     machine_free(machine);
 }
 
-/* The one thing the policies decide differently for a map: who makes a window read-only. */
+/* What the policies decide differently for a map: who makes a window read-only, and whether slots are merged. */
 static void test_readonly_window(void **state)
 {
     static const struct {
         enum gmem_kvm_policy policy;
         uint32_t flags;
-    } cases[] = {{GMEM_KVM_POLICY_DEFAULT, RO}, {GMEM_KVM_POLICY_REFERENCE, 0}};
+    } cases[] = {{GMEM_KVM_POLICY_KEEP, RO}, {GMEM_KVM_POLICY_REFERENCE, 0}};
     unsigned i;
 
     (void)state;
@@ -387,7 +406,12 @@ static void test_readonly_window(void **state)
         assert_slot(machine, 0xc0000, 0x8000, cases[i].flags);
         assert_slot(machine, 0xc8000, 0x18000, 0);
         assert_int_equal(gmem_region_set_readonly(machine->pam, false), 0);
-        assert_slot(machine, 0xc0000, 0x20000, 0);
+        if (i == 0) { /* what is right is not merged */
+            assert_slot(machine, 0xc0000, 0x8000, 0);
+            assert_slot(machine, 0xc8000, 0x18000, 0);
+        } else {
+            assert_slot(machine, 0xc0000, 0x20000, 0);
+        }
         /* The region's own attribute counts with both. */
         assert_int_equal(gmem_region_set_readonly(machine->ram, true), 0);
         assert_slot(machine, 0x0, 0xa0000, RO);
@@ -409,7 +433,7 @@ static void test_other_kinds(void **state)
     struct gmem_ram_options options = {
         .struct_size = sizeof(options), .id = "growing", .size = 0x2000, .max_size = 0x10000};
     const struct gmem_iommu_ops ops = {.translate = no_translation};
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     gmem_ram *ram = new_ram(machine, "bar", 0x4000);
     gmem_region *bar, *iommu, *growing;
 
@@ -429,7 +453,8 @@ static void test_other_kinds(void **state)
     assert_int_equal(gmem_region_add(machine->system, 0x3000000, growing), 0);
     assert_slot(machine, 0x3000000, 0x2000, 0);
     assert_int_equal(gmem_ram_resize(ram, 0x10000), 0);
-    assert_slot(machine, 0x3000000, 0x10000, 0);
+    assert_slot(machine, 0x3000000, 0x2000, 0);
+    assert_slot(machine, 0x3002000, 0xe000, 0);
     assert_int_equal(gmem_ram_resize(ram, 0x1000), 0);
     assert_slot(machine, 0x3000000, 0x1000, 0);
     gmem_ram_unref(ram);
@@ -491,7 +516,7 @@ static void hear_slot(void *opaque, gmem_vm *vm, const struct gmem_trace_event *
 
 static void test_trace_events(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct slot_events events = {0};
 
     (void)state;
@@ -562,7 +587,7 @@ static void test_trace_text(void **state)
 /* G1, (b): whichever call fails, all is as it was; and it works afterwards. */
 static void test_each_call_fails(void **state)
 {
-    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_DEFAULT, GMEM_KVM_POLICY_REFERENCE};
+    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_KEEP, GMEM_KVM_POLICY_REFERENCE};
     unsigned failed = 0;
     unsigned i;
     unsigned n;
@@ -603,27 +628,60 @@ static void test_all_later_calls_fail(void **state)
     unsigned n;
 
     (void)state;
-    for (n = 0; n < 8; n++) {
-        struct machine *machine = machine_new(GMEM_KVM_POLICY_REFERENCE);
+    for (n = 0; n < 16; n++) {
+        struct machine *machine = machine_new(n & 8 ? GMEM_KVM_POLICY_KEEP : GMEM_KVM_POLICY_REFERENCE);
         struct snapshot after;
 
         attach(machine);
         machine->kernel.calls = 0;
-        machine->kernel.fail_from = n;
+        machine->kernel.fail_from = n % 8;
         machine->kernel.fail_count = 1000;
         machine->kernel.fail_with = ENOMEM;
+        if (machine->options.policy == GMEM_KVM_POLICY_KEEP && n % 8 >= 7) /* it makes seven */
+            machine->kernel.fail_from = 6;
         assert_int_equal(edit_all(machine), -ENOMEM);
         machine->kernel.fail_count = 0;
         take_snapshot(machine, &after); /* (a) */
         assert_int_equal(edit_all(machine), 0);
+        if (machine->options.policy == GMEM_KVM_POLICY_KEEP) /* also what is not there that was to stay */
+            assert_edited_keep(machine);
         take_snapshot(machine, &after);
+        machine_free(machine);
+    }
+}
+
+/* (b), with keep: a slot that could not be taken back is there again after any commit, be it about something else. */
+static void test_mended_elsewhere(void **state)
+{
+    static const unsigned counts[] = {2, 1000};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
+
+        attach(machine);
+        assert_int_equal(gmem_region_set_enabled(machine->pam, true), 0);
+        machine->kernel.calls = 0;
+        machine->kernel.fail_from = 1; /* the slot at 0xc0000 is gone; its parts don't come, nor does it again */
+        machine->kernel.fail_count = counts[i];
+        machine->kernel.fail_with = ENOMEM;
+        assert_int_equal(gmem_region_set_readonly(machine->pam, true), -ENOMEM);
+        machine->kernel.fail_count = 0;
+        if (counts[i] == 1000)
+            assert_null(kernel_at(&machine->kernel, 0xc0000));
+        else /* the undo is a commit, too */
+            assert_slot(machine, 0xc0000, 0x20000, 0);
+        assert_int_equal(gmem_region_set_romd(machine->flash, false), 0);
+        assert_slot(machine, 0xc0000, 0x20000, 0);
+        assert_null(kernel_at(&machine->kernel, 0x200000));
         machine_free(machine);
     }
 }
 
 static void test_create_fails(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     unsigned n;
 
     (void)state;
@@ -712,7 +770,7 @@ static void test_others_refuse(void **state)
 
     (void)state;
     for (i = 0; i < 16; i++) {
-        struct machine *machine = machine_new(i & 8 ? GMEM_KVM_POLICY_REFERENCE : GMEM_KVM_POLICY_DEFAULT);
+        struct machine *machine = machine_new(i & 8 ? GMEM_KVM_POLICY_REFERENCE : GMEM_KVM_POLICY_KEEP);
         struct refuser refuser;
         struct snapshot before;
 
@@ -736,7 +794,7 @@ static void test_others_refuse(void **state)
 /* (d): the way back gives numbers again that are not the lowest. */
 static void test_undo_keeps_numbers(void **state)
 {
-    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_DEFAULT, GMEM_KVM_POLICY_REFERENCE};
+    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_KEEP, GMEM_KVM_POLICY_REFERENCE};
     unsigned i;
 
     (void)state;
@@ -766,15 +824,14 @@ static void test_undo_keeps_numbers(void **state)
 }
 
 /* G1: whichever allocation fails, nothing has changed; not even a call was made. */
-static void test_out_of_memory(void **state)
+static unsigned create_without_memory(enum gmem_kvm_policy policy)
 {
     unsigned failed = 0;
-    unsigned n;
-    int err = -ENOMEM;
+    unsigned n = 0;
 
-    (void)state;
-    for (n = 0; err; n++) {
-        struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    do {
+        struct machine *machine = machine_new(policy);
+        int err;
 
         allocations = 0;
         fail_allocation = n;
@@ -788,10 +845,19 @@ static void test_out_of_memory(void **state)
             assert_int_equal(machine->kernel.calls, 0);
         }
         machine_free(machine);
-    }
-    for (n = 0, err = -ENOMEM; err; n++) {
-        struct machine *machine = machine_new(GMEM_KVM_POLICY_REFERENCE);
+    } while (n++ < allocations);
+    return failed;
+}
+
+static unsigned edit_without_memory(enum gmem_kvm_policy policy)
+{
+    unsigned failed = 0;
+    unsigned n = 0;
+
+    do {
+        struct machine *machine = machine_new(policy);
         struct snapshot before;
+        int err;
 
         machine->options.max_slot_bytes = 0x4000; /* arrays that must grow */
         attach(machine);
@@ -807,10 +873,24 @@ static void test_out_of_memory(void **state)
             failed++;
             assert_int_equal(machine->kernel.calls, 0);
             assert_unchanged(machine, &before);
+            assert_int_equal(edit_all(machine), 0);
         }
+        take_snapshot(machine, &before);
         machine_free(machine);
+    } while (n++ < allocations);
+    return failed;
+}
+
+static void test_out_of_memory(void **state)
+{
+    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_KEEP, GMEM_KVM_POLICY_REFERENCE};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        assert_true(create_without_memory(policies[i]) > 3);
+        assert_true(edit_without_memory(policies[i]) > 0);
     }
-    assert_true(failed > 4);
 }
 
 /* (d): where there is no memory at all after the commit, it can be undone nevertheless. */
@@ -830,9 +910,9 @@ static int starve(struct gmem_listener *listener)
     return -EPERM;
 }
 
-static void undo_without_memory(int32_t priority, unsigned calls)
+static void undo_without_memory(enum gmem_kvm_policy policy, int32_t priority, unsigned calls)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_REFERENCE);
+    struct machine *machine = machine_new(policy);
     struct gmem_listener listener = {.struct_size = sizeof(listener),
                                      .name = "starver",
                                      .priority = priority,
@@ -865,7 +945,7 @@ static void undo_without_memory(int32_t priority, unsigned calls)
     assert_unchanged(machine, &before);
     listener.commit = NULL;
     assert_int_equal(edit_all(machine), 0);
-    assert_int_equal(kernel_count(&machine->kernel), 50 + 4);
+    assert_int_equal(kernel_count(&machine->kernel), policy == GMEM_KVM_POLICY_KEEP ? 50 + 5 : 50 + 4);
     gmem_listener_unregister(machine->vm, &listener);
     machine_free(machine);
 }
@@ -873,13 +953,15 @@ static void undo_without_memory(int32_t priority, unsigned calls)
 static void test_undo_needs_no_memory(void **state)
 {
     (void)state;
-    undo_without_memory(20, 100); /* there and back */
-    undo_without_memory(0, 0);
+    undo_without_memory(GMEM_KVM_POLICY_REFERENCE, 20, 100); /* there and back */
+    undo_without_memory(GMEM_KVM_POLICY_REFERENCE, 0, 0);
+    undo_without_memory(GMEM_KVM_POLICY_KEEP, 20, 100);
+    undo_without_memory(GMEM_KVM_POLICY_KEEP, 0, 0);
 }
 
 static void test_exhaustion(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct snapshot before;
     gmem_region *extra;
     char reason[256];
@@ -957,7 +1039,7 @@ static void test_dirty_log(void **state)
 
 static void test_log_everything(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct snapshot before;
     unsigned n;
 
@@ -998,7 +1080,7 @@ static void test_log_everything(void **state)
 /* Ends that are no whole pages get no slot, nor does memory that lies between the host's pages. */
 static void test_unaligned(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     gmem_region *odd = new_ram_region(machine, "odd", 0x5000);
     gmem_region *window;
 
@@ -1021,7 +1103,7 @@ static void test_unaligned(void **state)
 
 static void test_split(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_kvm_stats stats;
 
     (void)state;
@@ -1035,7 +1117,8 @@ static void test_split(void **state)
     gmem_kvm_stats(machine->kvm, &stats);
     assert_int_equal(stats.slots, 7);
     assert_int_equal(edit_all(machine), 0);
-    assert_slot(machine, 0x80000, 0x30000, 0);
+    assert_slot(machine, 0x80000, 0x20000, 0); /* as it was */
+    assert_slot(machine, 0xa0000, 0x10000, 0);
     machine_free(machine);
 }
 
@@ -1070,7 +1153,7 @@ static int append(void *opaque, const char *piece, size_t length)
 
 static void test_mark(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct text *text = calloc(1, sizeof(*text));
     struct gmem_print_options options = {.struct_size = sizeof(options), .mark = gmem_kvm_mark};
     gmem_region *other;
@@ -1101,6 +1184,305 @@ static void test_mark(void **state)
     machine_free(machine);
 }
 
+/* --- keep, and who is held out meanwhile --- */
+
+struct gate {
+    struct machine *machine;
+    unsigned paused; /* 1 between pause and resume */
+    unsigned pauses;
+    unsigned inside, outside; /* slot calls */
+    unsigned edits_refused;
+};
+
+static void gate_pause(void *opaque)
+{
+    struct gate *gate = opaque;
+
+    assert_int_equal(gate->paused, 0);
+    gate->paused = 1;
+    gate->pauses++;
+    if (gate->machine->kvm)
+        gate->edits_refused += gmem_region_set_enabled(gate->machine->flash, false) == -EBUSY;
+}
+
+static void gate_resume(void *opaque)
+{
+    struct gate *gate = opaque;
+
+    assert_int_equal(gate->paused, 1);
+    gate->paused = 0;
+}
+
+static int gate_set(void *opaque, const struct kvm_userspace_memory_region *call)
+{
+    struct gate *gate = opaque;
+
+    *(gate->paused ? &gate->inside : &gate->outside) += 1;
+    return kernel_set(&gate->machine->kernel, call);
+}
+
+static struct machine *gated_machine(struct gate *gate, enum gmem_kvm_policy policy)
+{
+    struct machine *machine = machine_new(policy);
+
+    *gate = (struct gate){.machine = machine};
+    machine->options.set = gate_set;
+    machine->options.set_opaque = gate;
+    machine->options.pause = gate_pause;
+    machine->options.resume = gate_resume;
+    machine->options.pause_opaque = gate;
+    attach(machine);
+    return machine;
+}
+
+static void assert_gate(struct gate *gate, unsigned pauses, unsigned inside, unsigned outside)
+{
+    struct gmem_kvm_stats stats;
+
+    gmem_kvm_stats(gate->machine->kvm, &stats);
+    assert_int_equal(gate->paused, 0);
+    assert_int_equal(gate->pauses, pauses);
+    assert_int_equal(gate->inside, inside);
+    assert_int_equal(gate->outside, outside);
+    assert_int_equal(stats.pauses, pauses);
+    assert_int_equal(stats.calls, inside + outside);
+    assert_true((stats.pause_ns_max > 0) == (pauses > 0));
+    assert_int_equal(gate->edits_refused, pauses); /* inside of a commit */
+}
+
+/* G12: held out exactly around the calls of commits that cut what is live before and after. */
+static void test_pauses(void **state)
+{
+    struct gate gate;
+    struct machine *machine = gated_machine(&gate, GMEM_KVM_POLICY_KEEP);
+    struct snapshot before;
+
+    (void)state;
+    assert_gate(&gate, 0, 0, 5);
+    /* What only goes or only comes: a ROM that nothing is behind, video memory that moves away and back. */
+    assert_int_equal(gmem_region_set_romd(machine->flash, false), 0);
+    assert_int_equal(gmem_region_set_romd(machine->flash, true), 0);
+    assert_int_equal(gmem_region_move(machine->vram, 0x500000), 0);
+    assert_int_equal(gmem_region_move(machine->vram, 0x300000), 0);
+    /* The dirty log is changed in place. */
+    assert_int_equal(gmem_region_set_log(machine->vram, GMEM_LOG_DISPLAY, false), 0);
+    assert_int_equal(gmem_region_set_log(machine->ram, GMEM_LOG_CODE, true), 0);
+    assert_int_equal(gmem_region_set_log(machine->ram, GMEM_LOG_CODE, false), 0);
+    assert_gate(&gate, 0, 0, 5 + 2 + 4 + 1 + 2 + 2);
+    /* A window in the middle of RAM becomes read-only: one slot goes, its two parts come. */
+    assert_int_equal(gmem_region_set_enabled(machine->pam, true), 0);
+    assert_gate(&gate, 0, 0, 16); /* the same memory, seen through the window */
+    assert_int_equal(gmem_region_set_readonly(machine->pam, true), 0);
+    assert_gate(&gate, 1, 3, 16);
+    assert_int_equal(gmem_region_set_readonly(machine->pam, false), 0);
+    assert_gate(&gate, 2, 5, 16);
+    /* Other memory in its place cuts it, too: who fetches from there must not find nothing. */
+    assert_int_equal(gmem_region_set_enabled(machine->rom, false), 0);
+    assert_gate(&gate, 3, 7, 16);
+    /* A call that fails, and what takes back those before it, are inside; the commit's failure lets go as well. */
+    take_snapshot(machine, &before);
+    machine->kernel.calls = 0;
+    machine->kernel.fail_from = 1;
+    machine->kernel.fail_count = 1;
+    machine->kernel.fail_with = ENOMEM;
+    assert_int_equal(gmem_region_set_enabled(machine->rom, true), -ENOMEM);
+    machine->kernel.fail_count = 0;
+    assert_gate(&gate, 4, 10, 16);
+    assert_unchanged(machine, &before);
+    gmem_kvm_destroy(machine->kvm);
+    machine->kvm = NULL;
+    assert_int_equal(gate.pauses, 4);
+    machine_free(machine);
+}
+
+/* The undo of a commit that cut cuts again. The reference holds out as well, and more often. */
+static void test_pauses_of_an_undo(void **state)
+{
+    static const enum gmem_kvm_policy policies[] = {GMEM_KVM_POLICY_KEEP, GMEM_KVM_POLICY_REFERENCE};
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        struct gate gate;
+        struct machine *machine = gated_machine(&gate, policies[i]);
+        struct refuser refuser;
+        struct snapshot before;
+
+        refuser_register(&refuser, machine, 20);
+        assert_int_equal(gmem_region_set_readonly(machine->pam, true), 0);
+        take_snapshot(machine, &before);
+        refuser.refuse = "commit";
+        assert_int_equal(gmem_region_set_enabled(machine->pam, true), -EPERM);
+        assert_gate(&gate, 2, 6, 5);
+        assert_unchanged(machine, &before);
+        refuser.refuse = "commit";
+        assert_int_equal(gmem_region_set_enabled(machine->flash, false), -EPERM);
+        assert_gate(&gate, 2, 6, 7);
+        assert_unchanged(machine, &before);
+        gmem_listener_unregister(machine->vm, &refuser.listener);
+        machine_free(machine);
+    }
+}
+
+/* A window between RAM and a device: what is beside it is not touched, and nobody is held out. */
+static void test_window_flips(void **state)
+{
+    struct gate gate;
+    struct machine *machine = gated_machine(&gate, GMEM_KVM_POLICY_KEEP);
+    unsigned i;
+
+    (void)state;
+    machine->kernel.lines = 0;
+    for (i = 0; i < 10; i++)
+        assert_int_equal(gmem_region_set_enabled(machine->vga, i % 2), 0);
+    assert_int_equal(machine->kernel.lines, 10);
+    for (i = 0; i < 10; i++)
+        assert_non_null(
+            strstr(machine->kernel.line[i], i % 2 ? " gpa=0xa0000 size=0x0 " : " gpa=0xa0000 size=0x20000 "));
+    assert_gate(&gate, 0, 0, 5 + 10);
+    machine_free(machine);
+}
+
+/* Blocks that lie side by side in host memory by chance do not share a slot; two regions that show one block do. */
+static void test_blocks(void **state)
+{
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
+    gmem_ram *halves = new_ram(machine, "halves", 0x2000);
+    struct gmem_ram_options options = {
+        .struct_size = sizeof(options), .id = "first", .size = 0x1000, .backing = GMEM_RAM_CALLER};
+    gmem_region *low;
+    gmem_region *high;
+    gmem_ram *first;
+    gmem_ram *second;
+    gmem_region *region;
+
+    (void)state;
+    assert_int_equal(gmem_region_create_ram(machine->vm, "low", halves, NULL, &low), 0);
+    assert_int_equal(gmem_region_resize(low, GMEM_SIZE(0x1000)), 0);
+    assert_int_equal(gmem_region_create_ram(machine->vm, "whole", halves, NULL, &region), 0);
+    assert_int_equal(gmem_region_create_alias(machine->vm, "high", region, 0x1000, GMEM_SIZE(0x1000), NULL, &high), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x600000, low), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x601000, high), 0);
+    assert_int_equal(gmem_region_set_log(region, GMEM_LOG_CODE, true), 0);
+    options.host = gmem_ram_host(halves);
+    assert_int_equal(gmem_ram_create(machine->vm, &options, &first), 0);
+    options.id = "second";
+    options.host = (char *)options.host + 0x1000;
+    assert_int_equal(gmem_ram_create(machine->vm, &options, &second), 0);
+    assert_int_equal(gmem_region_create_ram(machine->vm, "first", first, NULL, &region), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x700000, region), 0);
+    assert_int_equal(gmem_region_create_ram(machine->vm, "second", second, NULL, &region), 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x701000, region), 0);
+    attach(machine);
+    assert_slot(machine, 0x600000, 0x2000, LOG); /* logged since half of it is to be */
+    assert_slot(machine, 0x700000, 0x1000, 0);
+    assert_slot(machine, 0x701000, 0x1000, 0);
+    machine->kernel.calls = 0;
+    assert_int_equal(gmem_region_set_log(low, GMEM_LOG_CODE, true), 0);
+    assert_int_equal(machine->kernel.calls, 0);
+    assert_int_equal(gmem_region_set_log(low, GMEM_LOG_CODE, false), 0);
+    assert_int_equal(gmem_region_set_enabled(high, false), 0);
+    assert_slot(machine, 0x600000, 0x1000, 0);
+    machine_free(machine);
+}
+
+/* Too few slots: what is right is merged, the smaller first; -ENOSPC only where that is not enough. */
+static void test_merge_under_pressure(void **state)
+{
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
+    struct snapshot before;
+    gmem_region *extra = new_ram_region(machine, "extra", 0x1000);
+    gmem_region *more = new_ram_region(machine, "more", 0x1000);
+
+    (void)state;
+    machine->options.max_slots = 7;
+    attach(machine);
+    /* RAM in three slots where it could be two: 0xc0000 and 0xc8000. */
+    assert_int_equal(gmem_vm_begin(machine->vm), 0);
+    assert_int_equal(gmem_region_set_enabled(machine->pam, true), 0);
+    assert_int_equal(gmem_region_set_readonly(machine->pam, true), 0);
+    assert_int_equal(gmem_vm_commit(machine->vm), 0);
+    assert_int_equal(gmem_region_set_readonly(machine->pam, false), 0);
+    assert_int_equal(gmem_region_set_enabled(machine->pam, false), 0);
+    assert_slot(machine, 0xc0000, 0x8000, 0);
+    assert_slot(machine, 0xc8000, 0x18000, 0);
+    assert_int_equal(gmem_region_add(machine->system, 0x600000, extra), 0);
+    assert_slot(machine, 0xc8000, 0x18000, 0);
+    take_snapshot(machine, &before);
+    assert_int_equal(before.count, 7);
+    assert_int_equal(gmem_region_add(machine->system, 0x700000, more), 0);
+    assert_slot(machine, 0xc0000, 0x20000, 0);
+    assert_slot(machine, 0x700000, 0x1000, 0);
+    take_snapshot(machine, &before);
+    assert_int_equal(before.count, 7);
+    assert_int_equal(gmem_region_add(machine->system, 0x800000, new_ram_region(machine, "most", 0x1000)), -ENOSPC);
+    assert_unchanged(machine, &before);
+    machine_free(machine);
+}
+
+/* Two of the kernel's address spaces: two adapters, one space each, whose slots do not meet. */
+struct two_spaces {
+    struct kernel kernel[2];
+};
+
+static int two_spaces_set(void *opaque, const struct kvm_userspace_memory_region *call)
+{
+    struct two_spaces *two = opaque;
+
+    assert_true(call->slot >> 16 < 2);
+    return kernel_set(&two->kernel[call->slot >> 16], call);
+}
+
+static void test_two_address_spaces(void **state)
+{
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
+    struct two_spaces *two = calloc(1, sizeof(*two));
+    struct snapshot snapshot = {0};
+    gmem_region *smm;
+    gmem_region *all;
+    gmem_space *space;
+    gmem_kvm *other;
+
+    (void)state;
+    assert_non_null(two);
+    machine->options.set = two_spaces_set;
+    machine->options.set_opaque = two;
+    attach(machine);
+    /* As in system management mode: RAM where the other space has a device. */
+    assert_int_equal(gmem_region_create_container(machine->vm, "smm", GMEM_SIZE_ALL, NULL, &all), 0);
+    assert_int_equal(
+        gmem_region_create_alias(machine->vm, "smram", machine->ram, 0xa0000, GMEM_SIZE(0x20000), NULL, &smm), 0);
+    assert_int_equal(gmem_region_add_priority(all, 0xa0000, smm, 1), 0);
+    assert_int_equal(gmem_space_create(machine->vm, "smm", all, NULL, &space), 0);
+    machine->options.as_id = 1;
+    assert_int_equal(gmem_kvm_create(space, &machine->options, &other), 0);
+    assert_null(kernel_at(&two->kernel[0], 0xa0000));
+    assert_int_equal(kernel_at(&two->kernel[1], 0xa0000)->slot, 0x10000);
+    assert_int_equal(kernel_count(&two->kernel[0]), 5);
+    assert_int_equal(kernel_count(&two->kernel[1]), 1);
+    assert_int_equal(gmem_kvm_foreach_slot(other, note_slot, &snapshot), 0);
+    assert_int_equal(snapshot.count, 1);
+    assert_int_equal(snapshot.slot[0].slot, 0x10000);
+    /* One commit changes both; when the second refuses, the first is taken back. */
+    two->kernel[1].calls = 0;
+    two->kernel[1].fail_count = 1;
+    two->kernel[1].fail_with = ENOMEM;
+    assert_int_equal(gmem_vm_begin(machine->vm), 0);
+    assert_int_equal(gmem_region_set_enabled(machine->vga, false), 0);
+    assert_int_equal(gmem_region_set_enabled(smm, false), 0);
+    assert_int_equal(gmem_vm_commit(machine->vm), -ENOMEM);
+    assert_null(kernel_at(&two->kernel[0], 0xa0000));
+    assert_non_null(kernel_at(&two->kernel[1], 0xa0000));
+    gmem_kvm_destroy(other);
+    assert_int_equal(kernel_count(&two->kernel[1]), 0);
+    assert_int_equal(kernel_count(&two->kernel[0]), 5);
+    gmem_kvm_destroy(machine->kvm);
+    machine->kvm = NULL;
+    gmem_space_destroy(space);
+    free(two);
+    machine_free(machine);
+}
+
 static void assert_refused(struct machine *machine, const struct gmem_kvm_options *options, int err)
 {
     gmem_kvm *kvm = (gmem_kvm *)&machine->kernel;
@@ -1112,7 +1494,7 @@ static void assert_refused(struct machine *machine, const struct gmem_kvm_option
 
 static void test_options(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct {
         struct gmem_kvm_options options;
         uint64_t tail;
@@ -1134,6 +1516,8 @@ static void test_options(void **state)
     REFUSED(max_slot_bytes, UINT64_C(1) << 43, -EINVAL);
     REFUSED(max_slots, 65537, -EINVAL);
     REFUSED(set, NULL, -EBADF);
+    REFUSED(pause, gate_pause, -EINVAL);
+    REFUSED(resume, gate_resume, -EINVAL);
 #undef REFUSED
     assert_int_equal(gmem_kvm_create(NULL, &machine->options, &machine->kvm), -EINVAL);
     assert_int_equal(gmem_kvm_create(machine->space, NULL, &machine->kvm), -EINVAL);
@@ -1151,7 +1535,7 @@ static void test_options(void **state)
 /* Whole pages of a larger size: trimmed to them, where guest and host agree on where they begin. */
 static void test_large_pages(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_ram_options options = {
         .struct_size = sizeof(options), .id = "large", .size = 0x80000, .align = 0x10000};
     gmem_region *region;
@@ -1173,7 +1557,7 @@ static void test_large_pages(void **state)
 
 static void test_busy(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct refuser refuser;
 
     (void)state;
@@ -1189,7 +1573,7 @@ static void test_busy(void **state)
 /* Removals that fail do not keep an adapter from ending, nor from removing the rest. */
 static void test_destroy_goes_on(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
 
     (void)state;
     attach(machine);
@@ -1214,7 +1598,7 @@ static void *toggle(void *opaque)
 
 static void test_threads(void **state)
 {
-    struct machine *machine = machine_new(GMEM_KVM_POLICY_DEFAULT);
+    struct machine *machine = machine_new(GMEM_KVM_POLICY_KEEP);
     struct gmem_kvm_stats stats;
     struct snapshot snapshot;
     pthread_t thread;
@@ -1252,6 +1636,7 @@ int main(void)
         cmocka_unit_test(test_edit_all),
         cmocka_unit_test(test_each_call_fails),
         cmocka_unit_test(test_all_later_calls_fail),
+        cmocka_unit_test(test_mended_elsewhere),
         cmocka_unit_test(test_create_fails),
         cmocka_unit_test(test_others_refuse),
         cmocka_unit_test(test_undo_keeps_numbers),
@@ -1264,6 +1649,12 @@ int main(void)
         cmocka_unit_test(test_unaligned),
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_pauses_of_an_undo),
+        cmocka_unit_test(test_window_flips),
+        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_merge_under_pressure),
+        cmocka_unit_test(test_two_address_spaces),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_large_pages),
         cmocka_unit_test(test_busy),

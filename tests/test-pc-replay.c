@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test-pc-replay.c - the chips, given the configuration writes that firmware made on a recorded machine, set the memory slots
- * that were set there, each where it was set: line for line, but for host addresses. No processor and no KVM.
+ * that were set there, each where it was set: line for line, but for host addresses; and with the policy keep, far less. No
+ * processor and no KVM.
  *
  * A configuration write is made as the firmware made it, through the ports: the trace does not say how wide it was, so the
  * width is what the register has.
@@ -84,22 +85,83 @@ static void replay_write(struct bench *bench, const char *line)
         cfg_write32(bench, devfn, offset, value);
 }
 
-static void replay(const char *name, uint64_t memory, bool vga)
+/* Open a machine of that policy and make the recorded writes, which are *ret_recorded. */
+static struct bench *replayed(const char *name, uint64_t memory, bool vga, enum gmem_kvm_policy policy,
+                              char **ret_recorded)
 {
     struct bench *bench = bench_new();
     struct pc_config config = bench_config(bench, memory, vga);
     void *firmware = calloc(1, BIOS_SIZE);
-    char *recorded = load(name);
+    struct pc_error error;
 
     assert_non_null(firmware);
     config.firmware = firmware;
     config.firmware_len = BIOS_SIZE;
+    config.policy = policy;
     bench_open(bench, &config);
-    for (const char *line = recorded; *line; line += strcspn(line, "\n"), line += *line == '\n')
+    assert_int_equal(machine_start(bench->machine, &error), 0);
+    *ret_recorded = load(name);
+    for (const char *line = *ret_recorded; *line; line += strcspn(line, "\n"), line += *line == '\n')
         replay_write(bench, line);
-    compare(recorded, bench->lines);
     assert_int_equal(bench->logs, 0);
     free(firmware);
+    return bench;
+}
+
+static void replay(const char *name, uint64_t memory, bool vga)
+{
+    char *recorded;
+    struct bench *bench = replayed(name, memory, vga, GMEM_KVM_POLICY_REFERENCE, &recorded);
+
+    compare(recorded, bench->lines);
+    free(recorded);
+    bench_free(bench);
+}
+
+/* The calls of a run, and of those that follow a write to PAM, how many touch what is above 1 MiB. */
+static unsigned count_calls(const char *lines, unsigned *ret_high)
+{
+    bool pam = false;
+    unsigned calls = 0;
+
+    *ret_high = 0;
+    for (const char *line = lines; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        unsigned long long gpa;
+        unsigned offset;
+
+        if (strncmp(line, "pci_cfg_write", 13) == 0)
+            pam =
+                sscanf(line, "pci_cfg_write i440FX 00:00.0 @0x%x", &offset) == 1 && (offset == 0x58 || offset == 0x5c);
+        if (sscanf(line, "kvm_set_user_memory Slot#%*u flags=%*x gpa=0x%llx", &gpa) != 1)
+            continue;
+        calls++;
+        *ret_high += pam && gpa >= 0x100000;
+    }
+    return calls;
+}
+
+/* The same boot with slots that are kept: what the firmware does below 1 MiB stays there. */
+static void keep(const char *name, uint64_t memory, bool vga, unsigned most)
+{
+    struct machine_slots_since_start since;
+    struct gmem_kvm_stats stats;
+    char *recorded;
+    struct bench *bench = replayed(name, memory, vga, GMEM_KVM_POLICY_KEEP, &recorded);
+    unsigned high;
+    unsigned calls = count_calls(bench->lines, &high);
+
+    gmem_kvm_stats(machine_slots(bench->machine), &stats);
+    machine_slots_since_start(bench->machine, &since);
+    print_message("# %s: %u calls (QEMU %u), %llu pauses, %llu bytes removed while it runs\n", name, calls,
+                  count_calls(recorded, &(unsigned){0}), (unsigned long long)stats.pauses,
+                  (unsigned long long)since.bytes_removed);
+    assert_int_equal(stats.calls, calls);
+    assert_true(calls <= most);
+    assert_int_equal(high, 0);
+    assert_int_equal(stats.pauses, 4); /* one for each write to PAM: each cuts ROM or RAM that stays */
+    assert_true(since.bytes_removed > 0 && since.bytes_removed < 0x100000);
+    assert_int_equal(since.bytes_removed + since.pci_bytes_removed, stats.bytes_removed);
+    assert_int_equal(since.pci_bytes_removed, vga ? 0x10000 : 0); /* the ROM's BAR */
     free(recorded);
     bench_free(bench);
 }
@@ -114,6 +176,18 @@ static void test_4g_none(void **state)
 {
     (void)state;
     replay("boot-pc-4G-none-novapic", UINT64_C(4) << 30, false);
+}
+
+static void test_keep_1g_std(void **state)
+{
+    (void)state;
+    keep("boot-pc-1G-std-novapic", UINT64_C(1) << 30, true, 20);
+}
+
+static void test_keep_4g_none(void **state)
+{
+    (void)state;
+    keep("boot-pc-4G-none-novapic", UINT64_C(4) << 30, false, 20);
 }
 
 /* The comparison itself: it must find a line that is missing, added or different. */
@@ -131,8 +205,8 @@ static void test_compare_can_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_1g_std),
-        cmocka_unit_test(test_4g_none),
+        cmocka_unit_test(test_1g_std),           cmocka_unit_test(test_4g_none),
+        cmocka_unit_test(test_keep_1g_std),      cmocka_unit_test(test_keep_4g_none),
         cmocka_unit_test(test_compare_can_fail),
     };
 

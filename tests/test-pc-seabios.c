@@ -61,7 +61,7 @@ static struct bench *boot(const struct files *files, uint64_t memory, unsigned c
 
     config.accel = PC_ACCEL_KVM;
     config.set = NULL;
-    config.policy = GMEM_KVM_POLICY_DEFAULT;
+    config.policy = GMEM_KVM_POLICY_KEEP;
     config.cpus = cpus;
     config.firmware = files->bios;
     config.firmware_len = files->bios_len;

@@ -12,10 +12,12 @@
  * not begin where pages of the host do. A romd region in direct mode gets a read-only slot, so that
  * writes exit.
  *
- * The kernel changes nothing of a slot in place but its dirty log. So while a commit is carried
- * out, slots that it changes are not there for a moment: a vCPU that reads or writes them then
- * exits, and the exit is served from the view before the commit; a vCPU that fetches instructions
- * from them fails.
+ * The kernel changes nothing of a slot in place but its dirty log: a slot that must become smaller,
+ * larger or read-only is removed, and what remains of it is added anew. In between its memory is
+ * not there for the guest. The options pause and resume let the monitor hold its vCPUs out of the
+ * guest for just that moment (G12). Without them, a vCPU that reads or writes there exits, and the
+ * exit is served from the view before the commit; a vCPU that fetches instructions there fails
+ * (KVM_EXIT_INTERNAL_ERROR, or what the processor makes of it).
  */
 #ifndef GMEM_KVM_H
 #define GMEM_KVM_H
@@ -33,11 +35,20 @@ typedef struct gmem_kvm gmem_kvm;
 
 enum gmem_kvm_policy {
     /*
-     * A range's slot is read-only when the range is (a PAM window made read-only is): the guest
-     * can't write there. A slot that a commit leaves as it was is not touched.
+     * A slot that is still right is left alone: all of its addresses are wanted, with the same host
+     * memory, as writable as before. Only what is right no longer is removed, and what is then
+     * missing is added in as few slots as that can be; so slots need not correspond to ranges, but
+     * never hold memory of two RAM blocks. A slot is dirty-logged while anything in it is to be.
+     * Slots that are right are merged with their neighbours only when there are too few, and then
+     * those of the least bytes; a commit that needs more slots than there are fails with -ENOSPC
+     * only if merging all would not be enough either. A slot is read-only when the range is (a PAM
+     * window made read-only is): the guest can't write there.
      */
-    GMEM_KVM_POLICY_DEFAULT = 0,
-    /* The calls QEMU makes, to be compared with its traces: read-only follows the region, not the range. */
+    GMEM_KVM_POLICY_KEEP = 0,
+    /*
+     * The calls QEMU makes, to be compared with its traces: a slot for each range, and read-only
+     * follows the region, not the range.
+     */
     GMEM_KVM_POLICY_REFERENCE = 1,
 };
 
@@ -66,6 +77,19 @@ struct gmem_kvm_options {
     void *set_opaque;
     gmem_kvm_trace_fn *trace; /* NULL: none */
     void *trace_opaque;
+    /*
+     * Both or neither. pause returns when no vCPU is in the guest, and none enters before resume
+     * is called. They are called in pairs around the slot calls of a commit, or of its undoing, that
+     * cut live memory: some address is in a slot that is removed and in one that is added. Never
+     * around others, nor when adapters begin and end. They run on the committing thread, in the
+     * listener's commit callback with the vm's writer turn held: they may access the vm, not edit
+     * it. The thread may be a vCPU's own, which is outside of KVM_RUN then and not to be waited
+     * for. Waiting for a vCPU that waits for the turn, or for a lock that this thread has, would
+     * never end unless it counts as outside; one that has left KVM_RUN does.
+     */
+    void (*pause)(void *opaque);
+    void (*resume)(void *opaque);
+    void *pause_opaque;
 };
 
 /*
@@ -73,8 +97,8 @@ struct gmem_kvm_options {
  * gmem_kvm_destroy() before the space and the vm. One space and one as_id each; several adapters
  * may share a vm_fd with different as_ids.
  *
- * -EINVAL   a NULL argument or an option out of range
- * -ENOSPC   more slots needed than there are (later: refuses the commit with it)
+ * -EINVAL   a NULL argument, an option out of range, or pause without resume or the reverse
+ * -ENOSPC   more slots needed than there are, merged or not (later: refuses the commit with it)
  * -ENOTSUP  as_id is not 0 and the kernel has no such address space, or read-only slots are missing
  * -ENOMEM, -EBUSY (as gmem_listener_register()), or what the ioctl failed with
  */
@@ -93,6 +117,8 @@ struct gmem_kvm_stats {
     uint64_t failed;        /* calls the kernel refused */
     uint32_t slots;         /* in use now */
     uint32_t slots_peak;
+    uint64_t pauses;       /* times that pause was called */
+    uint64_t pause_ns_max; /* nanoseconds from the call of pause to the return of resume, the longest */
 };
 GMEM_API void gmem_kvm_stats(gmem_kvm *kvm, struct gmem_kvm_stats *ret_stats);
 

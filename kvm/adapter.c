@@ -54,6 +54,7 @@ struct gmem_kvm {
     struct gmem_kvm_options options; /* complete: no zeros that mean something else */
     struct gmem_listener listener;
     gmem__slotplan_fn *policy;
+    const struct gmem__kvm_watch *watch; /* hears of each slot call; or NULL */
 
     struct gmem__slots slots;
     bool log_all; /* KVM_MEM_LOG_DIRTY_PAGES on every slot, besides those whose own flags have it */
@@ -104,18 +105,29 @@ static void count_call(struct gmem_kvm *kvm, const struct gmem__slot_op *op, int
         __atomic_store_n(&kvm->stats.slots_peak, slots, __ATOMIC_RELAXED);
 }
 
-static int set_slot(struct gmem_kvm *kvm, const struct gmem__slot *slot, uint32_t flags, bool remove)
+static struct kvm_userspace_memory_region slot_call(const struct gmem_kvm *kvm, const struct gmem__slot *slot,
+                                                    uint32_t flags, bool remove)
 {
-    const struct gmem_kvm_options *options = &kvm->options;
-    struct kvm_userspace_memory_region call = {
-        .slot = (uint32_t)options->as_id << 16 | slot->number,
+    return (struct kvm_userspace_memory_region){
+        .slot = (uint32_t)kvm->options.as_id << 16 | slot->number,
         .flags = remove ? 0 : flags,
         .guest_phys_addr = slot->run.gpa,
         .memory_size = remove ? 0 : slot->run.size,
         .userspace_addr = slot->run.host,
     };
-    int err = options->set ? options->set(options->set_opaque, &call) : gmem__kvm_set(options->vm_fd, &call);
+}
 
+static int set_slot(struct gmem_kvm *kvm, const struct gmem__slot *slot, uint32_t flags, bool remove)
+{
+    const struct gmem_kvm_options *options = &kvm->options;
+    struct kvm_userspace_memory_region call = slot_call(kvm, slot, flags, remove);
+    int err = kvm->watch ? kvm->watch->before(kvm->watch->opaque, &call) : 0;
+
+    if (err)
+        return err;
+    err = options->set ? options->set(options->set_opaque, &call) : gmem__kvm_set(options->vm_fd, &call);
+    if (kvm->watch)
+        kvm->watch->after(kvm->watch->opaque, &call, err);
     if (options->trace) {
         char line[GMEM__TRACE_LINE];
 
@@ -586,6 +598,31 @@ void gmem_kvm_destroy(gmem_kvm *kvm)
 }
 
 /* --- looking at them --- */
+
+int gmem__kvm_follow(gmem_kvm *kvm, const struct gmem__kvm_watch *watch)
+{
+    size_t i;
+    int err = 0;
+
+    if (watch && kvm->watch)
+        return -EEXIST;
+    for (i = 0; watch && i < kvm->slots.count && !err; i++) {
+        const struct gmem__slot *slot = &kvm->slots.slot[i];
+        struct kvm_userspace_memory_region call = slot_call(kvm, slot, effective_flags(kvm, slot->run.flags), false);
+
+        err = watch->before(watch->opaque, &call);
+        if (!err)
+            watch->after(watch->opaque, &call, 0);
+    }
+    if (!err)
+        kvm->watch = watch;
+    return err;
+}
+
+struct gmem__kvm_of gmem__kvm_of(const gmem_kvm *kvm)
+{
+    return (struct gmem__kvm_of){kvm->vm, kvm->space, kvm->options.vm_fd, kvm->options.as_id};
+}
 
 void gmem_kvm_stats(gmem_kvm *kvm, struct gmem_kvm_stats *ret_stats)
 {

@@ -185,6 +185,19 @@ static uint32_t mark_entries(void *opaque, const struct kvm_dirty_gfn *entries, 
     return found;
 }
 
+static void mark_everything(void *opaque)
+{
+    struct gmem_kvm_dirty *dirty = opaque;
+    size_t i;
+
+    pthread_mutex_lock(&dirty->lock);
+    for (i = 0; i < dirty->count; i++) {
+        if (is_logged(&dirty->slots[i]))
+            mark_bytes(dirty->slots[i].ram, dirty->slots[i].offset, dirty->slots[i].size);
+    }
+    pthread_mutex_unlock(&dirty->lock);
+}
+
 /* --- the kernel's log --- */
 
 static int get_log(struct gmem_kvm_dirty *dirty, size_t index)
@@ -524,7 +537,7 @@ static int attach(struct gmem_kvm_dirty *dirty)
     int err;
 
     dirty->watch = (struct gmem__kvm_watch){dirty, before_call, after_call};
-    dirty->sink = (struct gmem__ring_sink){NULL, dirty, mark_entries};
+    dirty->sink = (struct gmem__ring_sink){NULL, dirty, mark_entries, mark_everything};
     dirty->listener = (struct gmem_listener){.struct_size = sizeof(dirty->listener),
                                              .name = "kvm dirty log",
                                              .opaque = dirty,

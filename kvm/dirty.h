@@ -17,6 +17,7 @@ struct gmem__ring_sink {
     struct gmem__ring_sink *next;
     void *opaque;
     uint32_t (*mark)(void *opaque, const struct kvm_dirty_gfn *entries, uint32_t count);
+    void (*mark_all)(void *opaque); /* everything logged may be dirty */
 };
 
 void gmem__ring_add_sink(gmem_kvm_ring *ring, struct gmem__ring_sink *sink);

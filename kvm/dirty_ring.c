@@ -14,8 +14,13 @@
  *  (a) Pages are marked after the kernel watches them again. A write before that is marked by this, since it is in memory
  *      when the mark is made; one after it makes a new entry. Were they marked before, somebody could clear the mark and copy
  *      the page, and a write come unseen between the copy and the reset.
- *  (b) Entries are kept until a reset has succeeded. If it fails they are marked (what came until now is known), and again
- *      after the next that succeeds. The kernel does not use entries again before, so those kept are at most as many as the ring has.
+ *  (b) Entries are kept until all are reset. If that fails they are marked (what came until now is known), and again after
+ *      the next that succeeds. No more are taken than there is room for.
+ *  (c) The kernel says that a ring is full while part of it is free, and keeps that for what a processor writes until it is
+ *      told. Kernels that emulate many instructions at a time (without unrestricted guests) can run over nevertheless:
+ *      then entries are lost, and their pages are watched no longer. That shows as a ring without a free entry. From then on
+ *      every harvest marks all that is logged, which loses nothing, and entries that the kernel counts but has lost are
+ *      given back so that it finds its ring empty.
  */
 #include "dirty.h"
 #include "internal.h"
@@ -30,11 +35,14 @@
 #define KVM_DIRTY_LOG_PAGE_OFFSET 0
 #endif
 
+/* Calls in a row that reset nothing before a reset is put off. */
+#define RESET_TRIES 64u
+
 struct ring_vcpu {
     struct ring_vcpu *next;
     struct kvm_dirty_gfn *gfn; /* shared with the kernel */
     uint32_t fetch;            /* next entry to be taken; counts on without end */
-    uint32_t count;            /* taken[] that no reset covers yet */
+    uint32_t count;            /* of taken[]: not all reset yet */
     int fd;
     struct kvm_dirty_gfn taken[];
 };
@@ -44,6 +52,8 @@ struct gmem_kvm_ring {
     uint64_t page_size;
     pthread_mutex_t lock;
     struct ring_vcpu *vcpus;
+    uint64_t waiting; /* entries taken and not reset */
+    bool overrun;     /* (c) */
     struct gmem__ring_sink *sinks;
     struct gmem_kvm_ring_stats stats; /* atomic, relaxed: they count */
 };
@@ -63,24 +73,77 @@ static size_t ring_bytes(const struct gmem_kvm_ring *ring)
     return ring->options.entries * sizeof(struct kvm_dirty_gfn);
 }
 
+static struct kvm_dirty_gfn *entry_at(const struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu, uint32_t index)
+{
+    return &vcpu->gfn[index & (ring->options.entries - 1)];
+}
+
+/* Acquire: slot and offset were written before, and so were the entries before it. */
+static bool is_dirty(const struct kvm_dirty_gfn *gfn)
+{
+    return (__atomic_load_n(&gfn->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_MASK) == KVM_DIRTY_GFN_F_DIRTY;
+}
+
+/* Release: the entry is read. */
+static void give_back(struct kvm_dirty_gfn *gfn)
+{
+    __atomic_store_n(&gfn->flags, (uint32_t)KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+}
+
+/*
+ * (c): whether there is something to take behind entries that the kernel counts and has lost. These are given back, so
+ * that it counts them no more. Entries are written in order; so if the next one is dirty after all, there is no gap.
+ */
+static bool skip_gap(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    uint32_t gap = 1;
+
+    if (!ring->overrun)
+        return false;
+    while (gap < ring->options.entries && !is_dirty(entry_at(ring, vcpu, vcpu->fetch + gap)))
+        gap++;
+    if (gap == ring->options.entries)
+        return is_dirty(entry_at(ring, vcpu, vcpu->fetch));
+    if (is_dirty(entry_at(ring, vcpu, vcpu->fetch)))
+        return true;
+    ring->waiting += gap;
+    for (; gap > 0; gap--)
+        give_back(entry_at(ring, vcpu, vcpu->fetch++));
+    return true;
+}
+
+/* All of a ring is in use, part of which the kernel keeps free: it ran over. What it wrote again is given back too. */
+static void note_overrun(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    uint32_t i;
+
+    ring->overrun = true;
+    count(&ring->stats.overruns, 1);
+    for (i = 0; i < ring->options.entries; i++)
+        give_back(entry_at(ring, vcpu, i));
+}
+
 /* Take what a ring has; at most as much as fits, so that a guest that goes on writing does not keep us here. */
 static uint32_t take(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
 {
     uint32_t before = vcpu->count;
 
     while (vcpu->count < ring->options.entries) {
-        struct kvm_dirty_gfn *gfn = &vcpu->gfn[vcpu->fetch & (ring->options.entries - 1)];
+        struct kvm_dirty_gfn *gfn = entry_at(ring, vcpu, vcpu->fetch);
 
-        /* Acquire: slot and offset were written before. */
-        if ((__atomic_load_n(&gfn->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_MASK) != KVM_DIRTY_GFN_F_DIRTY)
+        if (!is_dirty(gfn)) {
+            if (skip_gap(ring, vcpu))
+                continue;
             break;
+        }
         vcpu->taken[vcpu->count].slot = gfn->slot;
         vcpu->taken[vcpu->count].offset = gfn->offset;
         vcpu->count++;
         vcpu->fetch++;
-        /* Release: the entry is read. */
-        __atomic_store_n(&gfn->flags, (uint32_t)KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
+        give_back(gfn);
     }
+    if (vcpu->count == ring->options.entries)
+        note_overrun(ring, vcpu);
     return vcpu->count - before;
 }
 
@@ -94,28 +157,50 @@ static void mark(struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu)
     count(&ring->stats.strays, vcpu->count - known);
 }
 
+/*
+ * Have the kernel watch the pages of all entries taken again. It says how many it did, and stops in between when this
+ * thread has a signal to handle, which it then handles before the next call. -EINTR: signals came and came.
+ */
+static int reset(struct gmem_kvm_ring *ring)
+{
+    unsigned tries = RESET_TRIES;
+    int done = 0;
+
+    while (ring->waiting > 0 && tries > 0) {
+        done = call_kernel(ring, KVM_RESET_DIRTY_RINGS, NULL);
+        if (done < 0)
+            return done;
+        count(&ring->stats.resets, 1);
+        ring->waiting -= (uint64_t)done < ring->waiting ? (uint64_t)done : ring->waiting;
+        tries = done > 0 ? RESET_TRIES : tries - 1;
+    }
+    return ring->waiting > 0 ? -EINTR : 0;
+}
+
 /* With the lock held. */
 static int harvest(struct gmem_kvm_ring *ring)
 {
+    const struct gmem__ring_sink *sink;
     struct ring_vcpu *vcpu;
-    uint32_t waiting = 0;
+    uint32_t taken;
     int err;
 
     for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next) {
-        count(&ring->stats.harvested, take(ring, vcpu));
-        waiting += vcpu->count;
+        taken = take(ring, vcpu);
+        count(&ring->stats.harvested, taken);
+        ring->waiting += taken;
     }
-    if (waiting == 0)
+    if (ring->waiting == 0 && !ring->overrun)
         return 0;
-    err = call_kernel(ring, KVM_RESET_DIRTY_RINGS, NULL);
-    if (err >= 0)
-        count(&ring->stats.resets, 1);
+    err = reset(ring);
     for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next) {
         mark(ring, vcpu);
-        if (err >= 0)
+        if (!err)
             vcpu->count = 0;
     }
-    return err < 0 ? err : 0;
+    for (sink = ring->sinks; sink && ring->overrun; sink = sink->next)
+        sink->mark_all(sink->opaque);
+    return err;
 }
 
 int gmem__ring_harvest(gmem_kvm_ring *ring)
@@ -228,6 +313,8 @@ void gmem_kvm_ring_remove_vcpu(gmem_kvm_ring *ring, int vcpu_fd)
         *at = vcpu->next;
         unmap(ring, vcpu);
     }
+    if (!ring->vcpus)
+        ring->waiting = 0;
     pthread_mutex_unlock(&ring->lock);
 }
 
@@ -303,5 +390,6 @@ void gmem_kvm_ring_stats(const gmem_kvm_ring *ring, struct gmem_kvm_ring_stats *
     ret_stats->harvested = __atomic_load_n(&stats->harvested, __ATOMIC_RELAXED);
     ret_stats->resets = __atomic_load_n(&stats->resets, __ATOMIC_RELAXED);
     ret_stats->strays = __atomic_load_n(&stats->strays, __ATOMIC_RELAXED);
+    ret_stats->overruns = __atomic_load_n(&stats->overruns, __ATOMIC_RELAXED);
     ret_stats->full = __atomic_load_n(&stats->full, __ATOMIC_RELAXED);
 }

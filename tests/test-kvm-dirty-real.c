@@ -26,7 +26,11 @@
 #define CLIENTS 2u
 
 /* For flat protected mode: ecx times, count at edi in the page of esi that ebx, a linear congruential generator, and edx choose. */
-extern const uint8_t count_pages[], count_pages_end[];
+extern const uint8_t count_pages[], count_pages_end[], count_tight[], count_tight_end[];
+/*
+ * The first with much between two writes: kernels that emulate processors do many instructions before they look whether a ring
+ * is full, and let it run over if too many of them write. The second is for that.
+ */
 __asm__(".pushsection .rodata\n"
         ".code32\n"
         "count_pages: imul $1103515245, %ebx, %ebx\n"
@@ -36,10 +40,22 @@ __asm__(".pushsection .rodata\n"
         "  andl %edx, %eax\n"
         "  addl %esi, %eax\n"
         "  incl (%eax,%edi)\n"
+        "  .fill 24, 1, 0x90\n"
         "  decl %ecx\n"
         "  jnz count_pages\n"
         "  hlt\n"
         "count_pages_end:\n"
+        "count_tight: imul $1103515245, %ebx, %ebx\n"
+        "  addl $12345, %ebx\n"
+        "  movl %ebx, %eax\n"
+        "  shrl $4, %eax\n"
+        "  andl %edx, %eax\n"
+        "  incl 0x100000(%eax,%edi)\n"
+        "  incl 0x100008(%eax,%edi)\n"
+        "  decl %ecx\n"
+        "  jnz count_tight\n"
+        "  hlt\n"
+        "count_tight_end:\n"
         ".code64\n"
         ".popsection\n");
 
@@ -58,6 +74,7 @@ struct world {
     gmem_region *log, *overlay;
     gmem_kvm_dirty *dirty;
     unsigned pages; /* a power of two */
+    unsigned wait;
     struct client client[CLIENTS];
     pthread_t writer;
     bool stop; /* atomic */
@@ -69,7 +86,8 @@ struct scenario {
     unsigned rounds;
     unsigned writes; /* of each vCPU in a round */
     uint32_t entries;
-    bool host_writes, churn, pause;
+    unsigned wait; /* of clients between their rounds, microseconds: so that rings can fill */
+    bool host_writes, churn, pause, tight;
 };
 
 static const unsigned client_bits[CLIENTS] = {GMEM_LOG_MIGRATION, GMEM_LOG_DISPLAY};
@@ -149,11 +167,15 @@ static struct world *world_new(const struct scenario *scenario)
         options.pause_opaque = world->guest;
     }
     world->pages = scenario->pages;
+    world->wait = scenario->wait;
     assert_int_equal(gmem_kvm_dirty_create(world->guest->kvm, &options, &world->dirty), 0);
     assert_int_equal(gmem_kvm_dirty_mode(world->dirty), scenario->mode);
     make_map(world);
     guest_add_cpus(world->guest, GUEST_CPUS);
-    guest_load(world->guest, count_pages, count_pages_end);
+    if (scenario->tight)
+        guest_load(world->guest, count_tight, count_tight_end);
+    else
+        guest_load(world->guest, count_pages, count_pages_end);
     return world;
 }
 
@@ -211,8 +233,11 @@ static void *client_run(void *opaque)
 {
     struct client *client = opaque;
 
-    while (!__atomic_load_n(&client->world->stop, __ATOMIC_ACQUIRE))
+    while (!__atomic_load_n(&client->world->stop, __ATOMIC_ACQUIRE)) {
         client_round(client);
+        if (client->world->wait)
+            (void)usleep(client->world->wait);
+    }
     return NULL;
 }
 
@@ -298,6 +323,8 @@ static void check_counts(struct world *world, const struct scenario *scenario)
     if (scenario->mode == GMEM_KVM_DIRTY_RING) {
         gmem_kvm_ring_stats(world->guest->ring, &ring);
         assert_true(ring.harvested > 0 && ring.resets > 0);
+        if (!scenario->tight)
+            assert_int_equal(ring.overruns, 0);
         assert_int_equal(stats.gets, 0);
     } else {
         assert_true(stats.gets > 0);
@@ -326,13 +353,20 @@ static void run_scenario(const struct scenario *scenario)
     full = world->guest->cpu[0].full + world->guest->cpu[1].full;
     if (scenario->entries)
         assert_true(full > 0);
+    if (world->guest->ring) {
+        struct gmem_kvm_ring_stats ring;
+
+        gmem_kvm_ring_stats(world->guest->ring, &ring);
+        print_message("harvested %llu entries, %llu overruns\n", (unsigned long long)ring.harvested,
+                      (unsigned long long)ring.overruns);
+    }
     print_message("%u rounds; copied %llu and %llu pages; rings full %llu times\n", rounds,
                   (unsigned long long)world->client[0].copied, (unsigned long long)world->client[1].copied,
                   (unsigned long long)full);
     world_free(world);
 }
 
-#define USUAL .pages = 256, .rounds = 12, .writes = 4000
+#define USUAL .pages = 256, .rounds = 5, .writes = 3000
 
 #define SCENARIO(name, ...)                                                                                            \
     static void test_##name(void **state)                                                                              \
@@ -353,8 +387,10 @@ SCENARIO(init_host, USUAL, .mode = GMEM_KVM_DIRTY_MANUAL_INIT, .host_writes = tr
 SCENARIO(init_churn_pause, USUAL, .mode = GMEM_KVM_DIRTY_MANUAL_INIT, .churn = true, .pause = true, .host_writes = true)
 SCENARIO(ring, USUAL, .mode = GMEM_KVM_DIRTY_RING, .pause = true)
 SCENARIO(ring_churn, USUAL, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .churn = true, .host_writes = true)
-SCENARIO(ring_full, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .pages = 4096, .rounds = 3, .writes = 40000,
-         .entries = 1024)
+SCENARIO(ring_full, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .pages = 4096, .rounds = 2, .writes = 6000,
+         .entries = 1024, .wait = 50000)
+SCENARIO(ring_overrun, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .pages = 4096, .rounds = 2, .writes = 6000,
+         .entries = 1024, .wait = 50000, .tight = true)
 
 int main(void)
 {
@@ -371,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_ring),
         cmocka_unit_test(test_ring_churn),
         cmocka_unit_test(test_ring_full),
+        cmocka_unit_test(test_ring_overrun),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,11 @@ struct gmem_kvm_ring_stats {
     uint64_t resets;    /* KVM_RESET_DIRTY_RINGS that succeeded */
     uint64_t strays;    /* entries of slots that are gone, or outside their slot */
     uint64_t full;      /* calls of gmem_kvm_ring_serve_full() */
+    /*
+     * Rings that the kernel let run over, which it must not: entries are lost. From the first on all that is logged is marked dirty
+     * by every sync, so that nothing else is. Larger rings help.
+     */
+    uint64_t overruns;
 };
 GMEM_API void gmem_kvm_ring_stats(const gmem_kvm_ring *ring, struct gmem_kvm_ring_stats *ret_stats);
 

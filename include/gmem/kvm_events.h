@@ -7,9 +7,10 @@
  * Documentation/virt/kvm/api.rst: KVM_IOEVENTFD, KVM_(UN)REGISTER_COALESCED_MMIO,
  * KVM_CAP_IOEVENTFD_ANY_LENGTH, KVM_CAP_COALESCED_MMIO, KVM_CAP_COALESCED_PIO.
  *
- * An ioctl that fails refuses the commit with its errno value (the kernel has room for about 1,000 eventfds and intervals
- * on each bus: -ENOSPC), and the commit is undone (G1). If the kernel refuses to put back
- * what an undo wants back, writes there exit like any other until a later commit that succeeds puts it back.
+ * An ioctl that fails refuses the commit with its errno value, and the commit is undone (G1). -ENOSPC: a kernel has room for
+ * about 1,000 intervals for memory and as many for ports; where these leave none an eventfd is refused as well. If the
+ * kernel refuses to put back what an undo wants back, writes there exit like any other until a later commit
+ * that is heard puts it back.
  */
 #ifndef GMEM_KVM_EVENTS_H
 #define GMEM_KVM_EVENTS_H

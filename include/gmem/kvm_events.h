@@ -119,7 +119,8 @@ GMEM_API int gmem_kvm_coalesced_add_vcpu(gmem_kvm_coalesced *coalesced, int vcpu
  *   while another thread drains: waits for it, but inside a commit (below) not
  *
  * No lock is held while a device callback runs. Who calls it, or makes an access that does, must not hold a lock that
- * a callback of such a device takes. At most what the ring holds is delivered, however fast the guest goes on. Any thread.
+ * a callback of such a device takes, nor have a transaction open if such a callback edits the map. At most what the ring holds
+ * is delivered, however fast the guest goes on. Any thread.
  *
  * An interval that a commit takes away is drained inside the commit, under the map of before, and a
  * device callback that edits the map is then refused (-EBUSY). If another thread drains at that moment it

@@ -27,6 +27,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -112,15 +113,28 @@ static bool skip_gap(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
     return true;
 }
 
-/* All of a ring is in use, part of which the kernel keeps free: it ran over. What it wrote again is given back too. */
-static void note_overrun(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+static bool is_full(const struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu)
 {
     uint32_t i;
+
+    for (i = 0; i < ring->options.entries; i++) {
+        if (!__atomic_load_n(&entry_at(ring, vcpu, i)->flags, __ATOMIC_ACQUIRE))
+            return false;
+    }
+    return true;
+}
+
+/* No entry of a ring is free: it ran over. All is given back, also what the kernel wrote over and what was not taken. */
+static void note_overrun(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    uint32_t i, rest = ring->options.entries - vcpu->count;
 
     ring->overrun = true;
     count(&ring->stats.overruns, 1);
     for (i = 0; i < ring->options.entries; i++)
         give_back(entry_at(ring, vcpu, i));
+    vcpu->fetch += rest;
+    ring->waiting += rest;
 }
 
 /* Take what a ring has; at most as much as fits, so that a guest that goes on writing does not keep us here. */
@@ -142,7 +156,8 @@ static uint32_t take(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
         vcpu->fetch++;
         give_back(gfn);
     }
-    if (vcpu->count == ring->options.entries)
+    ring->waiting += vcpu->count - before;
+    if (vcpu->count == ring->options.entries && is_full(ring, vcpu))
         note_overrun(ring, vcpu);
     return vcpu->count - before;
 }
@@ -159,45 +174,80 @@ static void mark(struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu)
 
 /*
  * Have the kernel watch the pages of all entries taken again. It says how many it did, and stops in between when this
- * thread has a signal to handle, which it then handles before the next call. -EINTR: signals came and came.
+ * thread has a signal to handle; so these wait. -EINTR: it did not get on nevertheless.
  */
 static int reset(struct gmem_kvm_ring *ring)
 {
     unsigned tries = RESET_TRIES;
+    sigset_t all, before;
     int done = 0;
 
-    while (ring->waiting > 0 && tries > 0) {
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (ring->waiting > 0 && tries > 0 && done >= 0) {
         done = call_kernel(ring, KVM_RESET_DIRTY_RINGS, NULL);
         if (done < 0)
-            return done;
+            break;
         count(&ring->stats.resets, 1);
         ring->waiting -= (uint64_t)done < ring->waiting ? (uint64_t)done : ring->waiting;
         tries = done > 0 ? RESET_TRIES : tries - 1;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (done < 0)
+        return done;
     return ring->waiting > 0 ? -EINTR : 0;
+}
+
+/* A ring that ran over while it was emptied keeps a reset from getting on. */
+static int mend_and_reset(struct gmem_kvm_ring *ring)
+{
+    struct ring_vcpu *vcpu;
+    bool mended = false;
+
+    for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next) {
+        if (is_full(ring, vcpu)) {
+            note_overrun(ring, vcpu);
+            mended = true;
+        }
+    }
+    return mended ? reset(ring) : -EINTR;
+}
+
+/* (a), (b). done: all of it is reset. */
+static void mark_taken(struct gmem_kvm_ring *ring, bool done)
+{
+    struct ring_vcpu *vcpu;
+
+    for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next) {
+        mark(ring, vcpu);
+        if (done)
+            vcpu->count = 0;
+    }
+}
+
+static int take_and_reset(struct gmem_kvm_ring *ring)
+{
+    struct ring_vcpu *vcpu;
+    int err;
+
+    /* What an earlier reset left comes first: then all that is taken is all that waits. */
+    err = reset(ring);
+    if (err)
+        return err == -EINTR ? mend_and_reset(ring) : err;
+    mark_taken(ring, true);
+    for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next)
+        count(&ring->stats.harvested, take(ring, vcpu));
+    err = reset(ring);
+    return err == -EINTR ? mend_and_reset(ring) : err;
 }
 
 /* With the lock held. */
 static int harvest(struct gmem_kvm_ring *ring)
 {
     const struct gmem__ring_sink *sink;
-    struct ring_vcpu *vcpu;
-    uint32_t taken;
-    int err;
+    int err = take_and_reset(ring);
 
-    for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next) {
-        taken = take(ring, vcpu);
-        count(&ring->stats.harvested, taken);
-        ring->waiting += taken;
-    }
-    if (ring->waiting == 0 && !ring->overrun)
-        return 0;
-    err = reset(ring);
-    for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next) {
-        mark(ring, vcpu);
-        if (!err)
-            vcpu->count = 0;
-    }
+    mark_taken(ring, !err);
     for (sink = ring->sinks; sink && ring->overrun; sink = sink->next)
         sink->mark_all(sink->opaque);
     return err;

@@ -66,6 +66,7 @@ struct kernel {
     struct kvm_dirty_gfn *ring;
     uint32_t dirty_index, reset_index;
     uint32_t reset_at_most; /* then a signal comes */
+    uint32_t late;          /* entries that are pushed when a reset is asked for, whether there is room or not */
     unsigned calls, fail_from, fail_count;
     int fail_with;
     unsigned gets, clears, resets;
@@ -167,11 +168,20 @@ static int clear_log(struct kernel *kernel, const struct kvm_clear_dirty_log *ca
     return 0;
 }
 
+static void push(struct kernel *kernel, uint32_t slot, uint64_t offset)
+{
+    struct kvm_dirty_gfn *gfn = &kernel->ring[kernel->dirty_index++ % ENTRIES];
+
+    *gfn = (struct kvm_dirty_gfn){.slot = slot, .offset = offset, .flags = KVM_DIRTY_GFN_F_DIRTY};
+}
+
 static int reset_rings(struct kernel *kernel)
 {
     uint32_t done = 0;
 
     kernel->resets++;
+    for (; kernel->late > 0; kernel->late--)
+        push(kernel, 0, kernel->late % PAGES);
     while (done < kernel->reset_at_most) {
         struct kvm_dirty_gfn *gfn = &kernel->ring[kernel->reset_index % ENTRIES];
 
@@ -380,13 +390,6 @@ static void world_free(struct world *world)
     if (world->kernel.vcpu_fd >= 0)
         (void)close(world->kernel.vcpu_fd);
     free(world);
-}
-
-static void push(struct kernel *kernel, uint32_t slot, uint64_t offset)
-{
-    struct kvm_dirty_gfn *gfn = &kernel->ring[kernel->dirty_index++ % ENTRIES];
-
-    *gfn = (struct kvm_dirty_gfn){.slot = slot, .offset = offset, .flags = KVM_DIRTY_GFN_F_DIRTY};
 }
 
 /* The guest writes a page: by its slot, or where there is none by an exit. */
@@ -934,6 +937,34 @@ static void test_overrun(void **state)
     }
 }
 
+/* The same while the ring is emptied: the kernel writes over what was taken and not yet reset. */
+static void test_late_overrun(void **state)
+{
+    unsigned late;
+
+    (void)state;
+    for (late = ENTRIES - 4; late < ENTRIES + 3; late++) {
+        struct world *world = ring_world();
+        struct gmem_kvm_ring_stats stats;
+        unsigned i;
+
+        for (i = 0; i < 5; i++)
+            guest_write(world, i);
+        world->kernel.late = late;
+        assert_int_equal(gmem_kvm_ring_serve_full(world->ring), 0);
+        gmem_kvm_ring_stats(world->ring, &stats);
+        assert_int_equal(stats.overruns, 1);
+        assert_int_equal(count_found(world, 0), PAGES);
+        for (i = 0; i < 40; i++) {
+            guest_write(world, i * 3);
+            client_round(world, 0);
+            check_copy(world, 0);
+            assert_true(world->kernel.dirty_index - world->kernel.reset_index < ENTRIES);
+        }
+        world_free(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -944,6 +975,7 @@ int main(void)
         cmocka_unit_test(test_removal_fails), cmocka_unit_test(test_memory_runs_out),
         cmocka_unit_test(test_reset),         cmocka_unit_test(test_strays),
         cmocka_unit_test(test_leaving),       cmocka_unit_test(test_overrun),
+        cmocka_unit_test(test_late_overrun),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

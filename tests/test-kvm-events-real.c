@@ -80,6 +80,8 @@ __asm__(".pushsection .rodata\n"
 /* What a device heard: each write's value, in order, and what it was before a read. */
 struct heard {
     struct guest *guest;
+    pthread_mutex_t
+        lock; /* as devices have; also because that threads follow each other through the kernel is seen by no tool */
     gmem_space *touched; /* its write callback accesses this one's coalesced memory */
     uint64_t value[4096];
     unsigned count;
@@ -94,8 +96,10 @@ static gmem_result device_read(void *opaque, uint64_t offset, unsigned size, str
     struct heard *heard = opaque;
 
     (void)offset, (void)size, (void)attrs;
+    pthread_mutex_lock(&heard->lock);
     heard->at_read = heard->count;
     *ret_value = heard->count;
+    pthread_mutex_unlock(&heard->lock);
     return GMEM_OK;
 }
 
@@ -104,15 +108,19 @@ static gmem_result device_write(void *opaque, uint64_t offset, unsigned size, st
     struct heard *heard = opaque;
 
     (void)offset, (void)size, (void)attrs;
+    pthread_mutex_lock(&heard->lock);
     heard->depth++;
     heard->total++;
     heard->deepest = heard->depth > heard->deepest ? heard->depth : heard->deepest;
     if (heard->count < 4096)
         heard->value[heard->count++] = value;
+    pthread_mutex_unlock(&heard->lock);
     /* What is behind this one in the ring comes after it. */
     if (heard->touched)
         gmem_kvm_coalesced_flush(heard->guest->coalesced);
+    pthread_mutex_lock(&heard->lock);
     heard->depth--;
+    pthread_mutex_unlock(&heard->lock);
     return GMEM_OK;
 }
 
@@ -142,6 +150,8 @@ static struct machine *machine_new(bool one_log)
     struct machine *machine = calloc(1, sizeof(*machine));
 
     assert_non_null(machine);
+    pthread_mutex_init(&machine->memory.lock, NULL);
+    pthread_mutex_init(&machine->ports.lock, NULL);
     machine->guest = guest_new();
     if (!machine->guest) {
         free(machine);
@@ -158,6 +168,8 @@ static void machine_free(struct machine *machine)
     gmem_kvm_eventfds_destroy(machine->eventfds[0]);
     gmem_kvm_eventfds_destroy(machine->eventfds[1]);
     guest_free(machine->guest);
+    pthread_mutex_destroy(&machine->memory.lock);
+    pthread_mutex_destroy(&machine->ports.lock);
     free(machine);
 }
 

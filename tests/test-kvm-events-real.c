@@ -126,6 +126,15 @@ static gmem_result device_write(void *opaque, uint64_t offset, unsigned size, st
 
 static const struct gmem_mmio_ops ops = {.read = device_read, .write = device_write, .endian = GMEM_ENDIAN_LITTLE};
 
+/* Begin to listen anew. */
+static void forget(struct heard *heard)
+{
+    pthread_mutex_lock(&heard->lock);
+    heard->count = 0;
+    heard->at_read = 0;
+    pthread_mutex_unlock(&heard->lock);
+}
+
 struct machine {
     struct guest *guest;
     gmem_region *device, *port;
@@ -219,8 +228,8 @@ static void run_widths(struct machine *machine)
 {
     guest_load(machine->guest, widths, widths_end);
     guest_start_at(&machine->guest->cpu[0], 0, 0, DEVICE / 16, 0);
-    machine->memory.count = 0;
-    machine->ports.count = 0;
+    forget(&machine->memory);
+    forget(&machine->ports);
     machine->guest->cpu[0].exits = 0;
     guest_do(&machine->guest->cpu[0]);
 }
@@ -436,8 +445,7 @@ static void run_burst(struct machine *machine, unsigned count, bool read_port)
 {
     guest_load(machine->guest, burst, burst_end);
     guest_start_at(&machine->guest->cpu[0], 0, count, DEVICE / 16, read_port);
-    machine->memory.count = 0;
-    machine->memory.at_read = 0;
+    forget(&machine->memory);
     machine->guest->cpu[0].exits = 0;
     guest_do(&machine->guest->cpu[0]);
 }
@@ -514,7 +522,7 @@ static void test_coalesced_unregister(void **state)
     /* There it is coalesced again, and at the old place nothing is. */
     guest_do(&machine->guest->cpu[0]);
     guest_start_at(&machine->guest->cpu[0], 0, 10, ELSEWHERE / 16, false);
-    machine->memory.count = 0;
+    forget(&machine->memory);
     machine->guest->cpu[0].exits = 0;
     guest_do(&machine->guest->cpu[0]);
     assert_int_equal(machine->memory.at_read, 20);

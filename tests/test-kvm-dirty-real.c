@@ -366,7 +366,7 @@ static void run_scenario(const struct scenario *scenario)
     world_free(world);
 }
 
-#define USUAL .pages = 256, .rounds = 4, .writes = 3000
+#define USUAL .pages = 256, .rounds = 3, .writes = 2500
 
 #define SCENARIO(name, ...)                                                                                            \
     static void test_##name(void **state)                                                                              \

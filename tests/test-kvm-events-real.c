@@ -365,7 +365,7 @@ static void test_moved_while_running(void **state)
     guest_load(machine->guest, spin, spin_end);
     guest_start_at(cpu, 0, 0, 0, 0);
     guest_start(cpu);
-    for (i = 0; i < 200; i++) {
+    for (i = 0; i < 60; i++) {
         uint64_t here;
 
         assert_int_equal(gmem_region_move(machine->device, i % 2 ? DEVICE : ELSEWHERE), 0);
@@ -558,7 +558,7 @@ static void test_coalesced_threads(void **state)
     guest_add_cpus(machine->guest, 1);
     for (i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, drain_on, &drainer), 0);
-    for (round = 0; round < 20; round++) {
+    for (round = 0; round < 8; round++) {
         run_burst(machine, 1000, round % 2);
         check_burst(machine, 1000);
     }

@@ -60,6 +60,7 @@ struct gmem_kvm {
     gmem_space *space;
     struct gmem_kvm_options options; /* complete: no zeros that mean something else */
     struct gmem_listener listener;
+    const struct gmem__kvm_watch *watch; /* hears of each slot call; or NULL */
 
     struct gmem__slots slots;
     struct gmem__wanted wanted; /* of `keep` */
@@ -113,18 +114,29 @@ static void count_call(struct gmem_kvm *kvm, const struct gmem__slot_op *op, int
         __atomic_store_n(&kvm->stats.slots_peak, slots, __ATOMIC_RELAXED);
 }
 
-static int set_slot(struct gmem_kvm *kvm, const struct gmem__slot *slot, uint32_t flags, bool remove)
+static struct kvm_userspace_memory_region slot_call(const struct gmem_kvm *kvm, const struct gmem__slot *slot,
+                                                    uint32_t flags, bool remove)
 {
-    const struct gmem_kvm_options *options = &kvm->options;
-    struct kvm_userspace_memory_region call = {
-        .slot = (uint32_t)options->as_id << 16 | slot->number,
+    return (struct kvm_userspace_memory_region){
+        .slot = (uint32_t)kvm->options.as_id << 16 | slot->number,
         .flags = remove ? 0 : flags,
         .guest_phys_addr = slot->run.gpa,
         .memory_size = remove ? 0 : slot->run.size,
         .userspace_addr = slot->run.host,
     };
-    int err = options->set ? options->set(options->set_opaque, &call) : gmem__kvm_set(options->vm_fd, &call);
+}
 
+static int set_slot(struct gmem_kvm *kvm, const struct gmem__slot *slot, uint32_t flags, bool remove)
+{
+    const struct gmem_kvm_options *options = &kvm->options;
+    struct kvm_userspace_memory_region call = slot_call(kvm, slot, flags, remove);
+    int err = kvm->watch ? kvm->watch->before(kvm->watch->opaque, &call) : 0;
+
+    if (err)
+        return err;
+    err = options->set ? options->set(options->set_opaque, &call) : gmem__kvm_set(options->vm_fd, &call);
+    if (kvm->watch)
+        kvm->watch->after(kvm->watch->opaque, &call, err);
     if (options->trace) {
         char line[GMEM__TRACE_LINE];
 
@@ -544,23 +556,6 @@ static int on_log_global_stop(struct gmem_listener *listener)
 
 /* --- creation and end --- */
 
-static int copy_options(const struct gmem_kvm_options *given, struct gmem_kvm_options *known)
-{
-    const unsigned char *bytes = (const unsigned char *)given;
-    size_t size = given->struct_size;
-    size_t i;
-
-    if (size < sizeof(given->struct_size))
-        return -EINVAL;
-    for (i = sizeof(*known); i < size; i++) {
-        if (bytes[i])
-            return -EINVAL;
-    }
-    memset(known, 0, sizeof(*known));
-    memcpy(known, given, size < sizeof(*known) ? size : sizeof(*known));
-    return 0;
-}
-
 /* Put what zeros stand for in their place. */
 static int complete_options(struct gmem_kvm_options *options)
 {
@@ -638,7 +633,7 @@ int gmem_kvm_create(gmem_space *space, const struct gmem_kvm_options *options, g
     kvm = calloc(1, sizeof(*kvm));
     if (!kvm)
         return -ENOMEM;
-    err = copy_options(options, &kvm->options);
+    err = gmem__kvm_copy_options(&kvm->options, sizeof(kvm->options), options);
     if (!err)
         err = complete_options(&kvm->options);
     if (!err) {
@@ -672,6 +667,31 @@ void gmem_kvm_destroy(gmem_kvm *kvm)
 }
 
 /* --- looking at them --- */
+
+int gmem__kvm_follow(gmem_kvm *kvm, const struct gmem__kvm_watch *watch)
+{
+    size_t i;
+    int err = 0;
+
+    if (watch && kvm->watch)
+        return -EEXIST;
+    for (i = 0; watch && i < kvm->slots.count && !err; i++) {
+        const struct gmem__slot *slot = &kvm->slots.slot[i];
+        struct kvm_userspace_memory_region call = slot_call(kvm, slot, effective_flags(kvm, slot->run.flags), false);
+
+        err = watch->before(watch->opaque, &call);
+        if (!err)
+            watch->after(watch->opaque, &call, 0);
+    }
+    if (!err)
+        kvm->watch = watch;
+    return err;
+}
+
+struct gmem__kvm_of gmem__kvm_of(const gmem_kvm *kvm)
+{
+    return (struct gmem__kvm_of){kvm->vm, kvm->space, kvm->options.vm_fd, kvm->options.as_id};
+}
 
 void gmem_kvm_stats(gmem_kvm *kvm, struct gmem_kvm_stats *ret_stats)
 {

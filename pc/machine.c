@@ -195,6 +195,7 @@ void machine_destroy(struct machine *machine)
         return;
     if (machine->cpus)
         machine->cpus->ops->destroy(machine->cpus);
+    gmem_kvm_dirty_destroy(machine->dirty);
     gmem_kvm_destroy(machine->slots);
     end_devices(machine);
     gmem_hotplug_destroy(machine->dimms);

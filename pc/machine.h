@@ -10,6 +10,7 @@
 
 #include <gmem/gmem.h>
 #include <gmem/kvm.h>
+#include <gmem/kvm_dirty.h>
 
 #include "backing.h"
 #include "hooks.h"

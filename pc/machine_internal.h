@@ -35,7 +35,7 @@ struct machine {
     gmem_space **cpu_memory; /* one a processor */
     unsigned cpu_count;
     uint64_t below_4g, above_4g;
-    uint64_t memory_end; /* above 4 GiB: of memory and what can be plugged in */
+    uint64_t memory_end;       /* above 4 GiB: of memory and what can be plugged in */
     struct pc_backing backing; /* of what is plugged in; path is the machine's own */
     char *backing_path;
     struct gmem_hotplug *dimms; /* NULL: there are no slots */
@@ -45,6 +45,7 @@ struct machine {
 
     struct kvm_vm *kvm;
     gmem_kvm *slots;
+    gmem_kvm_dirty *dirty;                        /* NULL: nobody writes memory but through the library */
     bool started;                                 /* processors may have run */
     uint64_t removed, removed_at;                 /* bytes of slots so far; where the latest slot call was */
     struct machine_slots_since_start since_start; /* but for that call */

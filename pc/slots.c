@@ -84,8 +84,16 @@ int machine_create_slots(struct machine *machine, const struct pc_config *config
         .resume = resume_processors,
         .pause_opaque = machine,
     };
+    const struct gmem_kvm_dirty_options dirty = {
+        .struct_size = sizeof(dirty),
+        .pause = pause_processors,
+        .resume = resume_processors,
+        .pause_opaque = machine,
+    };
     int err = gmem_kvm_create(machine->memory, &options, &machine->slots);
 
+    if (!err && machine->kvm)
+        err = gmem_kvm_dirty_create(machine->slots, &dirty, &machine->dirty);
     return err ? pc_fail(error, err, "the kernel's memory slots can't be used: %s", gmem_strerror(err)) : 0;
 }
 

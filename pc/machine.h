@@ -129,4 +129,10 @@ struct machine_slots_since_start {
 };
 void machine_slots_since_start(struct machine *machine, struct machine_slots_since_start *ret);
 
+/* How often processors were held out of the guest while slots were changed: for a cut, or to fetch the log of one that goes. */
+struct machine_pauses {
+    uint64_t count, ns_max;
+};
+void machine_pauses(const struct machine *machine, struct machine_pauses *ret);
+
 #endif

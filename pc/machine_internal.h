@@ -49,6 +49,9 @@ struct machine {
     bool started;                                 /* processors may have run */
     uint64_t removed, removed_at;                 /* bytes of slots so far; where the latest slot call was */
     struct machine_slots_since_start since_start; /* but for that call */
+    unsigned pause_depth;                         /* these three under the vm's writer turn */
+    uint64_t pause_began;                         /* CLOCK_MONOTONIC */
+    struct machine_pauses pauses;                 /* read by any thread */
     struct pc_cpus *cpus;
 
     struct pci_bus *pci;

@@ -3,8 +3,8 @@
  * pc/main.c - gmem-pc: boots a PC and says how it went.
  *
  * The main thread puts the machine together and then waits for the first of: the text it waits for, the guest's end, a
- * signal, the monitor's quit, the timeout; meanwhile it carries out the monitor's commands. SIGINT and SIGTERM are blocked in every thread and read from a descriptor, so they are
- * served here and nowhere else.
+ * signal, the monitor's quit, the timeout; meanwhile it carries out the monitor's commands. SIGINT and SIGTERM only write to
+ * a descriptor that it waits for. Where somebody who does not read our output keeps it from that, a second one ends the program.
  *
  * Lock: none. Hooks run one at a time under the machine's device lock; what they leave for the main thread goes through
  * `outcome`, written before the eventfd is and read after.
@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,7 +56,7 @@ struct run {
     struct options options;
     struct output trace, map, serial;
     int wake;    /* eventfd: outcome was set */
-    int signals; /* signalfd */
+    int signals; /* eventfd: a signal came */
     atomic_int outcome;
     char reason[256];
     size_t matched; /* bytes of seen[] */
@@ -222,9 +221,24 @@ static int open_outputs(struct run *run, struct pc_error *error)
     return err;
 }
 
+static int signal_fd; /* run's signals, for the handler */
+
+static void on_signal(int number)
+{
+    const uint64_t one = 1;
+    int reason = errno;
+
+    /* The next is not waited for. */
+    signal(number, SIG_DFL);
+    if (write(signal_fd, &one, sizeof(one)) < 0)
+        raise(number);
+    errno = reason;
+}
+
 /* To be told of the outcome, of which signals are one. */
 static int prepare(struct run *run, struct pc_error *error)
 {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigset_t signals;
 
     if (run->options.until) {
@@ -234,14 +248,17 @@ static int prepare(struct run *run, struct pc_error *error)
     }
     /* Before there is another thread. A reader of our output that went away shows when it is written. */
     signal(SIGPIPE, SIG_IGN);
+    run->wake = eventfd(0, EFD_CLOEXEC);
+    run->signals = eventfd(0, EFD_CLOEXEC);
+    if (run->wake < 0 || run->signals < 0)
+        return pc_fail(error, -errno, "no descriptors left: %s", strerror(errno));
+    signal_fd = run->signals;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    run->wake = eventfd(0, EFD_CLOEXEC);
-    run->signals = signalfd(-1, &signals, SFD_CLOEXEC);
-    if (run->wake < 0 || run->signals < 0)
-        return pc_fail(error, -errno, "no descriptors left: %s", strerror(errno));
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     return 0;
 }
 
@@ -345,14 +362,16 @@ static int print_text(void *opaque, const char *text, size_t len)
 static void print_slots(struct machine *machine)
 {
     struct machine_slots_since_start since;
+    struct machine_pauses pauses;
     struct gmem_kvm_stats stats;
 
     gmem_kvm_stats(machine_slots(machine), &stats);
     machine_slots_since_start(machine, &since);
+    machine_pauses(machine, &pauses);
     printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %llu pauses, the longest %llu ns, %u slots in "
            "use\n",
            (unsigned long long)stats.calls, (unsigned long long)stats.removals, (unsigned long long)stats.bytes_removed,
-           (unsigned long long)stats.pauses, (unsigned long long)stats.pause_ns_max, stats.slots);
+           (unsigned long long)pauses.count, (unsigned long long)pauses.ns_max, stats.slots);
     printf("since the first instruction: %llu bytes removed of RAM and ROM, %llu of PCI devices\n",
            (unsigned long long)since.bytes_removed, (unsigned long long)since.pci_bytes_removed);
 }
@@ -498,6 +517,8 @@ int main(int argc, char **argv)
         printf("gmem-pc %s\n", gmem_version());
         return flushed() ? EXIT_SUCCESS : EXIT_USAGE;
     }
+    /* A file that may not grow is an error (EFBIG), before there is another thread. */
+    signal(SIGXFSZ, SIG_IGN);
     terminal_init(&run.terminal, stdout, run.options.monitor);
     run.progress.file = isatty(STDERR_FILENO) ? stderr : NULL;
     status = boot(&run);

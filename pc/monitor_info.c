@@ -72,6 +72,7 @@ static int print_slot(void *opaque, const struct gmem_kvm_slot *slot)
 void monitor_info_slots(struct monitor_call *call)
 {
     gmem_kvm *kvm = machine_slots(call->machine);
+    struct machine_pauses pauses;
     struct gmem_kvm_stats stats;
     int err;
 
@@ -80,11 +81,12 @@ void monitor_info_slots(struct monitor_call *call)
     if (err)
         monitor_fail(call, "%s", gmem_strerror(err));
     gmem_kvm_stats(kvm, &stats);
+    machine_pauses(call->machine, &pauses);
     fprintf(call->out,
             "%u slots in use, at most %u; %llu calls, %llu removals, %llu refused; %llu bytes added, %llu bytes "
             "removed; %llu pauses, the longest %llu us\n",
             stats.slots, stats.slots_peak, (ull)stats.calls, (ull)stats.removals, (ull)stats.failed,
-            (ull)stats.bytes_added, (ull)stats.bytes_removed, (ull)stats.pauses, (ull)stats.pause_ns_max / 1000);
+            (ull)stats.bytes_added, (ull)stats.bytes_removed, (ull)pauses.count, (ull)pauses.ns_max / 1000);
 }
 
 void monitor_info_status(struct monitor_call *call)

@@ -65,6 +65,23 @@ static int open_temp(struct target *target)
     return -EEXIST;
 }
 
+/* What is no regular file is written in place. A pipe that nobody reads is refused (ENXIO) and not waited for. */
+static int open_special(struct target *target)
+{
+    int fd = open(target->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC), flags, err;
+
+    if (fd < 0)
+        return -errno;
+    flags = fcntl(fd, F_GETFL);
+    if (flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0)
+        target->file = fdopen(fd, "w");
+    if (target->file)
+        return 0;
+    err = -errno;
+    close(fd);
+    return err;
+}
+
 /* path as it is now. *ret_special: there is something that is no regular file. */
 static int resolve(const char *path, char **ret_path, bool *ret_special)
 {
@@ -93,8 +110,7 @@ static int target_open(struct target *target, const char *path)
 
     if (err || !special)
         return err ? err : open_temp(target);
-    target->file = fopen(target->path, "we");
-    return target->file ? 0 : -errno;
+    return open_special(target);
 }
 
 /* The bytes are out, and the file has its name. */

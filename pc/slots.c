@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define IOAPIC 0xfec00000u
 
@@ -52,21 +53,49 @@ static void on_slot(void *opaque, const char *line)
         machine->hooks.trace_slot(machine->hooks.opaque, line);
 }
 
-/* Before there are processors there is none to be held out. */
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * Before there are processors there is none to be held out. The dirty log pauses for a logged slot that goes, also inside of a
+ * pause of the adapter's: that is one.
+ */
 static void pause_processors(void *opaque)
 {
-    const struct machine *machine = opaque;
+    struct machine *machine = opaque;
 
-    if (machine->cpus)
-        machine->cpus->ops->pause(machine->cpus);
+    if (!machine->cpus)
+        return;
+    if (!machine->pause_depth++)
+        machine->pause_began = now_ns();
+    machine->cpus->ops->pause(machine->cpus);
 }
 
 static void resume_processors(void *opaque)
 {
-    const struct machine *machine = opaque;
+    struct machine *machine = opaque;
+    uint64_t took;
 
-    if (machine->cpus)
-        machine->cpus->ops->resume(machine->cpus);
+    if (!machine->cpus)
+        return;
+    machine->cpus->ops->resume(machine->cpus);
+    if (--machine->pause_depth)
+        return;
+    took = now_ns() - machine->pause_began;
+    __atomic_store_n(&machine->pauses.count, machine->pauses.count + 1, __ATOMIC_RELAXED);
+    if (took > machine->pauses.ns_max)
+        __atomic_store_n(&machine->pauses.ns_max, took, __ATOMIC_RELAXED);
+}
+
+void machine_pauses(const struct machine *machine, struct machine_pauses *ret)
+{
+    ret->count = __atomic_load_n(&machine->pauses.count, __ATOMIC_RELAXED);
+    ret->ns_max = __atomic_load_n(&machine->pauses.ns_max, __ATOMIC_RELAXED);
 }
 
 int machine_create_slots(struct machine *machine, const struct pc_config *config, struct pc_error *error)

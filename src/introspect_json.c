@@ -41,7 +41,7 @@
  *       region       id
  *       name         string: the region's
  *       kind         string: the region's
- *       type         "ram", "rom", "romd" or "i/o", as the text form says it
+ *       type         "ram", "rom", "romd", "ramd" or "i/o", as the text form says it
  *       offset       address string: of first in the region
  *       priority     number: the region's
  *       readonly, nonvolatile, romd  booleans: the range's attributes

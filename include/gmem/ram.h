@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * gmem/ram.h - RAM blocks: the host memory behind ram, rom and romd regions.
+ * gmem/ram.h - RAM blocks: the host memory behind regions of ram, rom, romd and ram-device.
  *
  * A block has a stable id string, unique in its vm, and a place in the vm's RAM offset space, which
  * numbers every byte of guest RAM once (migration streams are indexed by it). It
@@ -38,6 +38,9 @@ enum gmem_ram_backing {
 #define GMEM_RAM_READONLY 0x40u /* FILE: open and map it read-only; only rom regions may be made of it */
 #define GMEM_RAM_HUGETLB 0x80u  /* MEMFD: hugetlbfs pages of huge_page_size bytes (memfd_create(2) MFD_HUGETLB) */
 /*
+ * A touch of a page for which there is no room raises SIGBUS in whoever touches it: of a MEMFD or FILE without PREALLOC when
+ * its file system is full, of a FILE that somebody else makes shorter. The library handles no signals.
+ *
  * ANON, MEMFD, FILE: reserve nothing (MAP_NORESERVE), for blocks larger than what will be touched of them. Where the
  * host has no page left for a touch, the kernel kills a process.
  */

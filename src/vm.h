@@ -111,11 +111,11 @@ struct gmem_vm {
     struct gmem__link
         heard;       /* struct gmem_space.heard_link: those that have listeners of their own, in order of creation */
     size_t hear_all; /* listeners of all spaces */
-    struct gmem__link shown;  /* struct gmem__shown.link: all but none */
-    struct gmem__shown *none; /* what roots share that show nothing */
-    uint64_t shape;           /* changes whenever a way up that was none may have become one; see changed.c */
-    bool fresh_spaces;        /* some space was not rendered yet */
-    bool roots_moved;         /* scratch of a commit: some space will have another shown */
+    struct gmem__link shown;   /* struct gmem__shown.link: all but none */
+    struct gmem__shown *none;  /* what roots share that show nothing */
+    uint64_t shape;            /* changes whenever a way up that was none may have become one; see changed.c */
+    bool fresh_spaces;         /* some space was not rendered yet */
+    bool roots_moved;          /* scratch of a commit: some space will have another shown */
     unsigned discard_disabled; /* discard.c's: how many have disabled discarding */
     unsigned discard_calling;  /* and whether a listener of its is being called */
 

@@ -45,6 +45,9 @@ static inline bool gmem__lock_same(const struct gmem_lock *a, const struct gmem_
     return a->lock == b->lock && a->unlock == b->unlock && a->opaque == b->opaque;
 }
 
+/* Whether this thread has lock, or none: taking it then makes no order of locks that the devices did not make. */
+bool gmem__lock_harmless(const struct gmem_lock *lock);
+
 /* Enter guard, which the thread is not in, and take lock; either may be NULL. gmem__entry_end() gives both back. */
 void gmem__entry_begin(struct gmem_guard_entry *entry, gmem_guard *guard, const struct gmem_lock *lock);
 void gmem__entry_end(struct gmem_guard_entry *entry);

@@ -15,6 +15,7 @@
 #include "ram_backing.h"
 #include "transaction.h"
 #include <errno.h>
+#include <gmem/device.h>
 #include <gmem/hotplug.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,6 +299,9 @@ static int edit_end(gmem_hotplug *hotplug, int err)
     err = gmem__edit_end(hotplug->vm, err);
     sweep(hotplug);
     gmem__turn_release(hotplug->vm);
+    /* What the commit left, with the turn. */
+    if (!err)
+        gmem_vm_flush_coalesced(hotplug->vm);
     return err;
 }
 

@@ -15,6 +15,7 @@
 #include "trace.h"
 #include "transaction.h"
 #include <errno.h>
+#include <gmem/device.h>
 
 static void set_size(gmem_ram *ram, uint64_t size)
 {
@@ -143,6 +144,9 @@ int gmem_ram_resize(gmem_ram *ram, uint64_t size)
     else
         err = resize(ram, size);
     gmem__turn_release(vm);
+    /* What the commit left, with the turn. */
+    if (!err)
+        gmem_vm_flush_coalesced(vm);
     return err;
 }
 

@@ -151,7 +151,8 @@ GMEM_API int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region
  * may access it directly: gmem_section_host() is the memory, for slots. gmem_space_write_rom() writes it so, too.
  *
  * ram is normally a GMEM_RAM_CALLER block of the mapping. set_readonly and set_log are as with ram; nothing is logged
- * unless that asks for it, and its contents are no part of what is migrated.
+ * unless that asks for it, gmem_vm_set_global_log() does not (but segments and maps mark for whoever has a bitmap,
+ * gmem/dirty.h), and its contents are no part of what is migrated.
  *
  * -EINVAL     also: the block is GMEM_RAM_READONLY
  */

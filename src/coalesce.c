@@ -194,7 +194,7 @@ void gmem_vm_flush_coalesced(gmem_vm *vm)
     gmem_guard *guard;
 
     /* A device that has its lock may be waiting for the turn. */
-    if (!vm || __atomic_load_n(&vm->queued, __ATOMIC_ACQUIRE) == 0 || gmem__turn_mine(vm))
+    if (!vm || __atomic_load_n(&vm->queued, __ATOMIC_ACQUIRE) == 0 || gmem__turn_mine(vm) || !gmem__calls_shallow())
         return;
     while ((guard = next_waiting(vm, number))) {
         number = guard->number;

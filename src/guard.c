@@ -117,6 +117,16 @@ static bool holds(const struct gmem_lock *lock)
     return false;
 }
 
+bool gmem__calls_may_still(void)
+{
+    if (gmem__calls.depth < GMEM__CALLS_STOPPED)
+        gmem__calls.depth += GMEM__CALLS_STOPPED;
+    /* Nothing but this is left of what was refused before. */
+    if (gmem__calls.depth == GMEM__CALLS_STOPPED)
+        gmem__calls.depth = 0;
+    return gmem__calls.depth == 0;
+}
+
 bool gmem__lock_harmless(const struct gmem_lock *lock)
 {
     const struct gmem_guard_entry *entry = gmem__calls.top;

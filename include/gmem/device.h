@@ -38,7 +38,7 @@ GMEM_API int gmem_vm_set_coalescing(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
  * screen) shall not be late. Left alone are queues of guards that this thread is in, and, while it has a lock that regions name, those
  * that need another: it would be taken in an order that no device chose. While this thread has a transaction open, or is in a
  * listener callback, nothing is delivered: a device that has its lock may wait for the turn. So it is with the delivery after a commit,
- * too. What is left is delivered by the next occasion. Any thread.
+ * too, and where callbacks nest as deep as they may (gmem/guard.h). What is left is delivered by the next occasion. Any thread.
  */
 GMEM_API void gmem_vm_flush_coalesced(gmem_vm *vm);
 

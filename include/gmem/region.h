@@ -158,7 +158,10 @@ GMEM_API int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region
  */
 GMEM_API int gmem_region_create_ram_device(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                                            gmem_region **ret_region) GMEM_MUST_CHECK;
-/* Addresses that are claimed: accesses are GMEM_RESULT_DECODE, and nothing below it is seen. */
+/*
+ * Addresses that are claimed: accesses are GMEM_RESULT_DECODE, and nothing below it is seen. As part of a device it is in its owner's
+ * guard (GMEM_RESULT_REENTRANT), and what is queued for the device is delivered before.
+ */
 GMEM_API int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                          gmem_region **ret_region) GMEM_MUST_CHECK;
 

@@ -204,6 +204,7 @@ GMEM_API int gmem_region_move(gmem_region *region, uint64_t offset) GMEM_MUST_CH
  * Change the size. A ram, rom or romd region can't grow past its block.
  *
  * -EINVAL     zero size
+ * -EOPNOTSUPP it is discardable (gmem/discard.h)
  * -EOVERFLOW  the end is past 2^64 in the container or (alias) in the target
  * -ERANGE     larger than its RAM block
  * -ELOOP      that large, an alias would be seen through its own window

@@ -97,6 +97,9 @@ static int resize(gmem_ram *ram, uint64_t now)
     set_size(ram, now);
     if (now < before)
         gmem__backing_give_back(ram, now, before - now);
+    else
+        /* What was copied of it when it was there before is not what it is now. */
+        gmem__ram_mark_dirty(ram, GMEM__LOG_ALL, before, now - before);
     ram->high = gmem__max(ram->high, now);
     trace(ram, before, now);
     ram->resizing = true;

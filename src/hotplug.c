@@ -324,12 +324,14 @@ static int edit_begin(gmem_hotplug *hotplug)
 
 static int edit_end(gmem_hotplug *hotplug, int err)
 {
-    err = gmem__edit_end(hotplug->vm, err);
+    gmem_vm *vm = hotplug->vm;
+
+    err = gmem__edit_end(vm, err);
     sweep(hotplug);
-    gmem__turn_release(hotplug->vm);
+    gmem__turn_release(vm);
     /* What the commit left, with the turn. */
     if (!err)
-        gmem_vm_flush_coalesced(hotplug->vm);
+        gmem_vm_flush_coalesced(vm);
     return err;
 }
 

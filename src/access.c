@@ -189,20 +189,28 @@ static gmem_region *watched_region(const struct gmem__range *range)
     return gmem__mmio_ops_watched(range->ops) ? range->region : NULL;
 }
 
-/* What claims addresses takes nothing but what an eventfd waits for. */
-static gmem_result reserved_write(const struct gmem__access *access, const struct gmem__range *range, uint64_t offset,
-                                  uint64_t length)
+/* What claims addresses gives nothing, and takes nothing but what an eventfd waits for. */
+static gmem_result reserved_access(const struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
+                                   uint64_t length)
 {
+    const struct gmem__mmio mmio = {.attrs = access->attrs,
+                                    .vm = access->space->vm,
+                                    .region = range->region,
+                                    .addr = range->first + skip,
+                                    .offset = range->offset + skip};
+    bool whole = length <= 8 && !(length & (length - 1));
     uint8_t bytes[8];
 
-    if (length > 8 || (length & (length - 1)) || (range->attrs & GMEM_RANGE_READONLY))
+    if (access->what == GMEM__READ)
+        memset(access->out, access->space->fill, length);
+    else if (range->attrs & GMEM_RANGE_READONLY)
         return GMEM_RESULT_DECODE;
-    memset(bytes, *access->in, length);
+    if (access->what == GMEM__READ || !whole)
+        return gmem__device_claimed(&mmio, 0, NULL, GMEM_ENDIAN_NATIVE);
+    memset(bytes, *access->in, sizeof(bytes));
     if (access->what != GMEM__FILL)
         memcpy(bytes, access->in, length);
-    return gmem__device_signal(range->region, offset, (unsigned)length, bytes, access->space->vm->endian)
-               ? GMEM_OK
-               : GMEM_RESULT_DECODE;
+    return gmem__device_claimed(&mmio, (unsigned)length, bytes, access->space->vm->endian);
 }
 
 static gmem_result iommu_access(struct gmem__access *access, const struct gmem__range *range, uint64_t skip,
@@ -215,10 +223,8 @@ static gmem_result range_read(struct gmem__access *access, const struct gmem__ra
         gmem__host_read(range->host + skip, access->out, length);
         return GMEM_OK;
     }
-    if (range->region->kind == GMEM_KIND_RESERVED) {
-        memset(access->out, access->space->fill, length);
-        return GMEM_RESULT_DECODE;
-    }
+    if (range->region->kind == GMEM_KIND_RESERVED)
+        return reserved_access(access, range, skip, length);
     if (range->region->kind == GMEM_KIND_RAM_DEVICE) {
         device_read(device_host(range, skip), access->out, length);
         return GMEM_OK;
@@ -240,7 +246,7 @@ static gmem_result range_write(struct gmem__access *access, const struct gmem__r
                                uint64_t length)
 {
     if (range->region->kind == GMEM_KIND_RESERVED)
-        return reserved_write(access, range, range->offset + skip, length);
+        return reserved_access(access, range, skip, length);
     if (range->attrs & GMEM_RANGE_READONLY)
         return GMEM_OK;
     if (gmem__range_writes_directly(range)) {

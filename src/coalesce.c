@@ -8,11 +8,13 @@
  *   b. A queue counts a write until it has been delivered. So who finds the count at 0 comes after all of them, and who does
  *      not, and takes the lock, too.
  *   c. Draining takes as many as were there when it began: others may add as fast as it goes.
+ *   d. Who drains keeps a region that names the lock until it has given the lock up: the lock may end with the last of them.
  *
  * The queue's mutex is held for moments, never in a callback. Runs in the read section of an access, or in one of its own.
  */
 #include "coalesce.h"
 #include "access.h"
+#include "range.h"
 #include "trace.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +22,8 @@
 
 struct gmem__queue {
     pthread_mutex_t mutex;
-    unsigned first, count; /* with the mutex */
+    unsigned first, count;   /* with the mutex */
+    gmem_region *delivering; /* of the write that was taken out and may not be delivered yet, or NULL; with the mutex */
     struct gmem__queued writes[GMEM_COALESCED_MAX];
 };
 
@@ -103,39 +106,64 @@ static bool take(struct gmem__queue *queue, struct gmem__queued *ret_write)
         *ret_write = queue->writes[queue->first];
         queue->first = (queue->first + 1) % GMEM_COALESCED_MAX;
         queue->count--;
+        queue->delivering = ret_write->region;
     }
     pthread_mutex_unlock(&queue->mutex);
     return some;
 }
 
-/* With the lock, in the guard. */
-static unsigned deliver(gmem_guard *guard, unsigned long most)
+/* With the lock, in the guard. regions, of GMEM_COALESCED_MAX, are to be unpinned without it. */
+static unsigned deliver(gmem_guard *guard, unsigned long most, gmem_region **regions)
 {
     struct gmem__queue *queue = gmem__rcu_get(guard->queue);
+    gmem_region *outer = queue->delivering;
     struct gmem__queued write;
     unsigned done = 0;
 
-    while (done < most && take(queue, &write)) {
+    while (done < gmem__min(most, GMEM_COALESCED_MAX) && take(queue, &write)) {
         gmem__queued_deliver(&write);
         __atomic_fetch_sub(&guard->queued, 1, __ATOMIC_RELEASE);
         __atomic_fetch_sub(&guard->vm->queued, 1, __ATOMIC_RELEASE);
-        gmem__region_unpin(write.region);
-        done++;
+        regions[done++] = write.region;
     }
+    pthread_mutex_lock(&queue->mutex);
+    queue->delivering = outer;
+    pthread_mutex_unlock(&queue->mutex);
     return done;
+}
+
+/* A region that has the lock and something that is not delivered, pinned; NULL: all is delivered. */
+static gmem_region *pin_waiting(struct gmem__queue *queue)
+{
+    gmem_region *region;
+
+    pthread_mutex_lock(&queue->mutex);
+    region = queue->count > 0 ? queue->writes[queue->first].region : queue->delivering;
+    /* It is pinned already, so that no owner is called. */
+    if (region)
+        gmem__region_pin(region);
+    pthread_mutex_unlock(&queue->mutex);
+    return region;
 }
 
 void gmem__coalesced_drain(gmem_guard *guard)
 {
     struct gmem_guard_entry entry;
     struct gmem_trace_event event = {.kind = GMEM_TRACE_COALESCED_FLUSH};
-    unsigned count;
+    gmem_region *regions[GMEM_COALESCED_MAX], *keep = pin_waiting(gmem__rcu_get(guard->queue));
+    unsigned count, i;
 
+    if (!keep)
+        return;
     /* The guard may end with the last region that is unpinned. */
     gmem_guard_ref(guard);
     gmem__entry_begin(&entry, guard, &guard->lock);
-    count = deliver(guard, __atomic_load_n(&guard->queued, __ATOMIC_ACQUIRE));
+    count = deliver(guard, __atomic_load_n(&guard->queued, __ATOMIC_ACQUIRE), regions);
     gmem__entry_end(&entry);
+    /* An owner that is let go so may free the lock. */
+    for (i = 0; i < count; i++)
+        gmem__region_unpin(regions[i]);
+    gmem__region_unpin(keep);
     if (count > 0) {
         GMEM__PROBE3(coalesced_flush, guard->vm, &guard->label[0], count);
         event.u.coalesced.guard = guard;
@@ -165,11 +193,12 @@ void gmem_vm_flush_coalesced(gmem_vm *vm)
     uint64_t number = 0;
     gmem_guard *guard;
 
-    if (!vm || __atomic_load_n(&vm->queued, __ATOMIC_ACQUIRE) == 0)
+    /* A device that has its lock may be waiting for the turn. */
+    if (!vm || __atomic_load_n(&vm->queued, __ATOMIC_ACQUIRE) == 0 || gmem__turn_mine(vm) || !gmem__calls_shallow())
         return;
     while ((guard = next_waiting(vm, number))) {
         number = guard->number;
-        if (!gmem_guard_inside(guard)) {
+        if (!gmem_guard_inside(guard) && gmem__lock_harmless(&guard->lock)) {
             gmem__rcu_enter();
             gmem__coalesced_drain(guard);
             gmem__access_leave();

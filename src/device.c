@@ -56,6 +56,17 @@ static void refuse(const struct gmem__mmio *mmio, gmem_guard *guard, uint64_t of
     gmem_trace_emit(vm, &event);
 }
 
+/* Whether an access to a device (or NULL: a plain one) is refused, which is then counted and told. */
+static bool refused(const struct gmem__mmio *mmio, const struct gmem__device *device, uint64_t offset)
+{
+    bool may = gmem__calls_may();
+
+    if (may && !(device && device->guard && gmem_guard_inside(device->guard)))
+        return false;
+    refuse(mmio, may ? device->guard : NULL, offset);
+    return true;
+}
+
 /* --- eventfds -------------------------------------------------------------------------------------------------------- */
 
 static int compare(const struct gmem_eventfd *a, const struct gmem_eventfd *b)
@@ -118,8 +129,9 @@ static const struct gmem__signal *match(const struct gmem__device *device, uint6
     return signal ? signal : find(all, &wanted);
 }
 
-bool gmem__device_signal(gmem_region *region, uint64_t offset, unsigned size, const uint8_t *bytes,
-                         enum gmem_endian order)
+/* Of a write to region, size bytes in the order of their addresses: whether it signalled an eventfd. */
+static bool signal_one(gmem_region *region, uint64_t offset, unsigned size, const uint8_t *bytes,
+                       enum gmem_endian order)
 {
     const struct gmem__device *device = gmem__rcu_get(region->device);
     struct gmem_trace_event event = {.kind = GMEM_TRACE_EVENTFD};
@@ -174,10 +186,11 @@ bool gmem__device_signal_whole(const struct gmem__mmio *mmio, uint64_t offset, u
 {
     const struct gmem__device *device = gmem__rcu_get(mmio->region->device);
 
-    if (!device || (device->guard && gmem_guard_inside(device->guard)))
+    /* What is refused is refused where it is cut. */
+    if (!device || !gmem__calls_may() || (device->guard && gmem_guard_inside(device->guard)))
         return false;
     gmem__coalesced_ask(mmio->vm, device);
-    return gmem__device_signal(mmio->region, offset, size, bytes, mmio->ops->endian);
+    return signal_one(mmio->region, offset, size, bytes, mmio->ops->endian);
 }
 
 bool gmem__device_enter(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes,
@@ -185,17 +198,15 @@ bool gmem__device_enter(const struct gmem__mmio *mmio, uint64_t offset, unsigned
 {
     const struct gmem__device *device = mmio->region ? gmem__rcu_get(mmio->region->device) : NULL;
 
-    if (!gmem__calls_may() || (device && device->guard && gmem_guard_inside(device->guard))) {
-        refuse(mmio, gmem__calls_may() ? device->guard : NULL, offset);
-        *ret_result = GMEM_RESULT_REENTRANT;
+    *ret_result = GMEM_RESULT_REENTRANT;
+    if (refused(mmio, device, offset))
         return false;
-    }
     if (!device) {
         gmem__entry_begin(entry, NULL, NULL);
     } else {
         gmem__coalesced_ask(mmio->vm, device);
         *ret_result = GMEM_OK;
-        if (bytes && gmem__device_signal(mmio->region, offset, size, bytes, mmio->ops->endian))
+        if (bytes && signal_one(mmio->region, offset, size, bytes, mmio->ops->endian))
             return false;
         if (queue(mmio, device, offset, size, bytes))
             return false;
@@ -209,6 +220,23 @@ void gmem__device_leave(struct gmem_guard_entry *entry)
 {
     gmem__calls.depth--;
     gmem__entry_end(entry);
+}
+
+gmem_result gmem__device_claimed(const struct gmem__mmio *mmio, unsigned size, const uint8_t *bytes,
+                                 enum gmem_endian order)
+{
+    const struct gmem__device *device = gmem__rcu_get(mmio->region->device);
+
+    if (!device)
+        return GMEM_RESULT_DECODE;
+    if (refused(mmio, device, mmio->offset))
+        return GMEM_RESULT_REENTRANT;
+    gmem__coalesced_ask(mmio->vm, device);
+    if (bytes && signal_one(mmio->region, mmio->offset, size, bytes, order))
+        return GMEM_OK;
+    if (gmem__coalesced_waiting(device->guard))
+        gmem__coalesced_drain(device->guard);
+    return GMEM_RESULT_DECODE;
 }
 
 /* --- who watches ------------------------------------------------------------------------------------------------------ */

@@ -32,10 +32,6 @@ bool gmem__device_enter(const struct gmem__mmio *mmio, uint64_t offset, unsigned
                         struct gmem_guard_entry *entry, gmem_result *ret_result);
 void gmem__device_leave(struct gmem_guard_entry *entry);
 
-/* Of a write to region, size bytes in the order of their addresses: whether it signalled an eventfd. */
-bool gmem__device_signal(gmem_region *region, uint64_t offset, unsigned size, const uint8_t *bytes,
-                         enum gmem_endian order);
-
 /* The same of a write that the bus is about to cut, if its device may be entered. mmio->region is there. */
 bool gmem__device_signal_whole(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, const uint8_t *bytes);
 
@@ -43,6 +39,13 @@ bool gmem__device_signal_whole(const struct gmem__mmio *mmio, uint64_t offset, u
 void gmem__device_trace(const struct gmem__mmio *mmio, uint64_t offset, unsigned size, uint64_t value, bool is_write,
                         gmem_result result);
 void gmem__device_count(const struct gmem__mmio *mmio, uint64_t length, bool is_write, gmem_result result);
+
+/*
+ * An access to a region without callbacks, at mmio->offset, which is of a device nevertheless: it is refused as others, what was queued
+ * for the device before is delivered, and an eventfd is signalled. bytes are those of a write of size that may do so, or NULL.
+ */
+gmem_result gmem__device_claimed(const struct gmem__mmio *mmio, unsigned size, const uint8_t *bytes,
+                                 enum gmem_endian order);
 
 static inline bool gmem__device_watched(const struct gmem__mmio *mmio)
 {

@@ -95,6 +95,19 @@ static int check_region(const gmem_region *region)
     return 0;
 }
 
+/* Whether undoing the transaction that is open would change the size of region. */
+static bool was_resized(const gmem_region *region)
+{
+    const gmem_vm *vm = region->vm;
+    size_t i;
+
+    for (i = 0; i < vm->undo_count; i++) {
+        if (vm->undos[i].region == region && vm->undos[i].old.last != region->p.last)
+            return true;
+    }
+    return false;
+}
+
 static int create(gmem_region *region, uint64_t granule, bool populated)
 {
     gmem_ram *ram = region->ram;
@@ -103,6 +116,8 @@ static int create(gmem_region *region, uint64_t granule, bool populated)
 
     if (ram->discard)
         return gmem__refuse(region->vm, -EEXIST, "RAM block \"%s\" is discardable already", ram->id);
+    if (was_resized(region))
+        return gmem__refuse(region->vm, -EBUSY, "\"%s\" was resized, which may be undone yet", region->name);
     discard = calloc(1, sizeof(*discard) + (count / BITS + 1) * sizeof(discard->bits[0]));
     if (!discard)
         return gmem__refuse(region->vm, -ENOMEM, "no memory for what is populated of \"%s\"", region->name);

@@ -117,6 +117,25 @@ static bool holds(const struct gmem_lock *lock)
     return false;
 }
 
+bool gmem__calls_may_still(void)
+{
+    if (gmem__calls.depth < GMEM__CALLS_STOPPED)
+        gmem__calls.depth += GMEM__CALLS_STOPPED;
+    /* Nothing but this is left of what was refused before. */
+    if (gmem__calls.depth == GMEM__CALLS_STOPPED)
+        gmem__calls.depth = 0;
+    return gmem__calls.depth == 0;
+}
+
+bool gmem__lock_harmless(const struct gmem_lock *lock)
+{
+    const struct gmem_guard_entry *entry = gmem__calls.top;
+
+    while (entry && !entry->locked)
+        entry = entry->up;
+    return !entry || holds(lock);
+}
+
 void gmem__entry_begin(struct gmem_guard_entry *entry, gmem_guard *guard, const struct gmem_lock *lock)
 {
     *entry = (struct gmem_guard_entry){.guard = guard, .lock = lock};

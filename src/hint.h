@@ -88,7 +88,10 @@ static inline bool gmem__range_writes_directly(const struct gmem__range *range)
  */
 static inline unsigned gmem__range_clients(const struct gmem__range *range)
 {
-    return (range->attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT | gmem__ram_always(range->region->ram);
+    unsigned wished = (range->attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT;
+
+    /* Memory of a device is no part of what is migrated. */
+    return range->region->kind == GMEM_KIND_RAM_DEVICE ? wished : wished | gmem__ram_always(range->region->ram);
 }
 
 /*

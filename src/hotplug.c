@@ -7,7 +7,8 @@
  * made last before the region was placed as it is (p.seq, which an undo restores). The others are of what was
  * undone, or may come back by an undo; they are swept where no transaction is open around.
  *
- * Invariants. An entry holds a reference on its region. Blocks that were plugged never overlap.
+ * Invariants. An entry holds a reference on its region. Blocks that were plugged never overlap, whatever their RAM is resized
+ * to: the place of one is as large as it can become.
  *
  * All of it runs with the writer turn held, but for the calls of foreach's fn.
  */
@@ -15,6 +16,7 @@
 #include "ram_backing.h"
 #include "transaction.h"
 #include <errno.h>
+#include <gmem/device.h>
 #include <gmem/hotplug.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +219,22 @@ static bool round_up(const gmem_hotplug *hotplug, uint64_t *offset, uint64_t ali
     return up >= addr;
 }
 
+/* The last byte of a block's place: it grows with RAM that does. */
+static uint64_t place_last(const gmem_region *block)
+{
+    bool grows = block->ram && block->ram->resizable;
+
+    return grows ? gmem__max(block->p.last, gmem_ram_max_size(block->ram) - 1) : block->p.last;
+}
+
+/* The same in its container. What other calls placed may come to reach beyond all of it. */
+static uint64_t child_last(const gmem_region *child)
+{
+    uint64_t last = place_last(child);
+
+    return gmem__range_overflows(child->p.offset, last) ? GMEM__LAST : child->p.offset + last;
+}
+
 struct search {
     const gmem_hotplug *hotplug;
     uint64_t size_last, align;
@@ -228,7 +246,7 @@ struct search {
 static int pass_child(void *opaque, gmem_region *child)
 {
     struct search *search = opaque;
-    uint64_t last = child->p.offset + child->p.last;
+    uint64_t last = child_last(child);
 
     if (child->p.offset > search->at && child->p.offset - search->at > search->size_last)
         return 1;
@@ -242,7 +260,7 @@ static int pass_child(void *opaque, gmem_region *child)
 static int find_place(const gmem_hotplug *hotplug, const gmem_region *block, uint64_t *ret_offset)
 {
     gmem_region *container = hotplug->container;
-    struct search search = {.hotplug = hotplug, .size_last = block->p.last, .align = align_for(hotplug, block)};
+    struct search search = {.hotplug = hotplug, .size_last = place_last(block), .align = align_for(hotplug, block)};
 
     search.full = !round_up(hotplug, &search.at, search.align);
     if (!search.full)
@@ -253,27 +271,38 @@ static int find_place(const gmem_hotplug *hotplug, const gmem_region *block, uin
     return 0;
 }
 
-static int first_child(void *opaque, gmem_region *child)
+struct overlap {
+    uint64_t first;
+    const gmem_region *found;
+};
+
+/* Of those that begin before the end of an interval. */
+static int first_overlap(void *opaque, gmem_region *child)
 {
-    *(gmem_region **)opaque = child;
+    struct overlap *overlap = opaque;
+
+    if (child_last(child) < overlap->first)
+        return 0;
+    overlap->found = child;
     return 1;
 }
 
 static int check_place(const gmem_hotplug *hotplug, const gmem_region *block, uint64_t addr, uint64_t *ret_offset)
 {
     const gmem_region *container = hotplug->container;
-    uint64_t offset = addr - hotplug->base;
-    gmem_region *there = NULL;
+    uint64_t offset = addr - hotplug->base, last = place_last(block);
+    struct overlap overlap = {.first = offset};
 
     if (addr & (align_for(hotplug, block) - 1))
         return gmem__refuse(hotplug->vm, -EINVAL, "\"%s\" can't be plugged at 0x%llx, which is no multiple of 0x%llx",
                             block->name, (unsigned long long)addr, (unsigned long long)align_for(hotplug, block));
-    if (addr < hotplug->base || offset > container->p.last || container->p.last - offset < block->p.last)
+    if (addr < hotplug->base || offset > container->p.last || container->p.last - offset < last)
         return gmem__refuse(hotplug->vm, -ERANGE, "\"%s\" at 0x%llx is not inside \"%s\"", block->name,
                             (unsigned long long)addr, container->name);
-    if (gmem__child_index_walk(container->child_index, offset, offset + block->p.last, first_child, &there))
+    /* From 0: what is shown of one further down may end before its place does. */
+    if (gmem__child_index_walk(container->child_index, 0, offset + last, first_overlap, &overlap))
         return gmem__refuse(hotplug->vm, -EADDRINUSE, "\"%s\" at 0x%llx overlaps \"%s\"", block->name,
-                            (unsigned long long)addr, there->name);
+                            (unsigned long long)addr, overlap.found->name);
     *ret_offset = offset;
     return 0;
 }
@@ -295,9 +324,14 @@ static int edit_begin(gmem_hotplug *hotplug)
 
 static int edit_end(gmem_hotplug *hotplug, int err)
 {
-    err = gmem__edit_end(hotplug->vm, err);
+    gmem_vm *vm = hotplug->vm;
+
+    err = gmem__edit_end(vm, err);
     sweep(hotplug);
-    gmem__turn_release(hotplug->vm);
+    gmem__turn_release(vm);
+    /* What the commit left, with the turn. */
+    if (!err)
+        gmem_vm_flush_coalesced(vm);
     return err;
 }
 
@@ -468,7 +502,7 @@ void gmem_hotplug_info(gmem_hotplug *hotplug, struct gmem_hotplug_state *ret_sta
         if (!counts(hotplug, &hotplug->entries[i]))
             continue;
         state.slots_used++;
-        state.used += hotplug->entries[i].region->p.last + 1;
+        state.used += place_last(hotplug->entries[i].region) + 1;
     }
     if (mine)
         gmem__turn_release(hotplug->vm);

@@ -706,7 +706,8 @@ static void ask(struct asking *asking, const struct gmem__listener *listener, co
 
 static bool range_is_logged(const gmem_vm *vm, const struct gmem__range *range)
 {
-    return range->region->ram && (vm->global_log || (range->attrs & GMEM_RANGE_LOG_MASK));
+    return range->region->ram &&
+           ((vm->global_log && range->region->kind != GMEM_KIND_RAM_DEVICE) || (range->attrs & GMEM_RANGE_LOG_MASK));
 }
 
 static int ask_range(void *opaque, const struct gmem__range *range)

@@ -15,6 +15,7 @@
 #include "trace.h"
 #include "transaction.h"
 #include <errno.h>
+#include <gmem/device.h>
 
 static void set_size(gmem_ram *ram, uint64_t size)
 {
@@ -96,6 +97,9 @@ static int resize(gmem_ram *ram, uint64_t now)
     set_size(ram, now);
     if (now < before)
         gmem__backing_give_back(ram, now, before - now);
+    else
+        /* What was copied of it when it was there before is not what it is now. */
+        gmem__ram_mark_dirty(ram, GMEM__LOG_ALL, before, now - before);
     ram->high = gmem__max(ram->high, now);
     trace(ram, before, now);
     ram->resizing = true;
@@ -143,6 +147,9 @@ int gmem_ram_resize(gmem_ram *ram, uint64_t size)
     else
         err = resize(ram, size);
     gmem__turn_release(vm);
+    /* What the commit left, with the turn. */
+    if (!err)
+        gmem_vm_flush_coalesced(vm);
     return err;
 }
 

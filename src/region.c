@@ -572,7 +572,19 @@ int gmem_region_create_container(gmem_vm *vm, const char *name, gmem_size size, 
 int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                 gmem_region **ret_region)
 {
-    return create_plain(vm, GMEM_KIND_RESERVED, name, size, owner, ret_region);
+    gmem_region *region;
+    int err;
+
+    if (!vm || !ret_region)
+        return -EINVAL;
+    err = region_new(vm, GMEM_KIND_RESERVED, name, size, owner, &region);
+    if (err)
+        return err;
+    if (device_owned(region, owner)) {
+        region_free(region);
+        return gmem__refuse(vm, -ENOMEM, "no memory for a region's guard");
+    }
+    return region_enrol(region, NULL, 0, ret_region);
 }
 
 /* Make ops, which are resolved, those of a region that nothing knows of yet; else there is no region. */

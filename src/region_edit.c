@@ -10,6 +10,7 @@
 #include "dirty.h"
 #include "transaction.h"
 #include <errno.h>
+#include <gmem/discard.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -332,6 +333,8 @@ static int check_resize(const gmem_region *region, gmem_size size)
         return gmem__refuse(vm, -EOVERFLOW, "\"%s\" resized reaches past 2^64", region->name);
     if (region->p.target && gmem__range_overflows(region->p.target_from, last))
         return gmem__refuse(vm, -EOVERFLOW, "\"%s\" resized reaches past 2^64 in its target", region->name);
+    if (last != region->p.last && gmem_discard_granule(region) != 0)
+        return gmem__refuse(vm, -EOPNOTSUPP, "\"%s\" is discardable, can't be resized", region->name);
     if (region->ram && last > gmem_ram_size(region->ram) - 1)
         return gmem__refuse(vm, -ERANGE, "\"%s\" can't grow past its RAM block \"%s\"", region->name,
                             gmem_ram_id(region->ram));

@@ -109,7 +109,6 @@ int gmem__edit_end(gmem_vm *vm, int err)
 
 int gmem_vm_commit(gmem_vm *vm)
 {
-    bool changed;
     int err = 0;
 
     if (!vm)
@@ -125,10 +124,9 @@ int gmem_vm_commit(gmem_vm *vm)
         while (vm->undo_count > 0)
             undo_drop(&vm->undos[--vm->undo_count]);
     }
-    changed = !err && vm->savepoint_count == 1 && __atomic_load_n(&vm->queued, __ATOMIC_RELAXED) > 0;
     leave(vm);
-    /* Now that devices may be called: an interval that is gone must not keep its region for ever. */
-    if (changed)
+    /* Now that devices may be called, if this was the outermost: an interval that is gone must not keep its region for ever. */
+    if (!err)
         gmem_vm_flush_coalesced(vm);
     return err;
 }

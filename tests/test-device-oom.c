@@ -91,6 +91,16 @@ static int make_another(struct fixture *f)
     return err;
 }
 
+static int make_reserved(struct fixture *f)
+{
+    gmem_region *region;
+    int err = gmem_region_create_reserved(f->world.vm, "bell", GMEM_SIZE(64), &f->owner, &region);
+
+    if (!err)
+        gmem_region_unref(region);
+    return err;
+}
+
 static int trace(struct fixture *f)
 {
     return gmem_vm_set_trace(f->world.vm, GMEM_TRACE_ALL, hear, &f->heard);
@@ -102,8 +112,8 @@ static int hook(struct fixture *f)
 }
 
 static int (*const steps[])(struct fixture *f) = {
-    make_guard, make_region,  place, add_eventfd, add_second_eventfd, del_eventfd, coalesce,
-    count,      make_another, trace, hook,
+    make_guard,   make_region,   place, add_eventfd, add_second_eventfd, del_eventfd, coalesce, count,
+    make_another, make_reserved, trace, hook,
 };
 
 static void test_refused(void **state)

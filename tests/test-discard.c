@@ -232,6 +232,33 @@ static void test_create(void **state)
     munmap(caller.host, PAGE);
 }
 
+static void test_no_other_size(void **state)
+{
+    gmem_vm *vm = make_vm();
+    gmem_region *region = make_ram(vm, "a", 0x10000), *other = make_ram(vm, "b", 0x10000);
+
+    (void)state;
+    make_discardable(region, true);
+    REFUSED(EOPNOTSUPP, gmem_region_resize(region, GMEM_SIZE(0x4000)));
+    check_reason(vm, EOPNOTSUPP, "discardable");
+    assert_int_equal(gmem_region_size(region).bytes, 0x10000);
+    OK(gmem_region_resize(region, GMEM_SIZE(0x10000)));
+    /* Smaller than its block it can be, but not while that may be undone. */
+    OK(gmem_vm_begin(vm));
+    OK(gmem_region_resize(other, GMEM_SIZE(0x4000)));
+    REFUSED(EBUSY, gmem_discard_create(other, NULL));
+    assert_int_equal(gmem_discard_granule(other), 0);
+    OK(gmem_region_resize(other, GMEM_SIZE(0x10000)));
+    REFUSED(EBUSY, gmem_discard_create(other, NULL));
+    gmem_vm_abort(vm);
+    OK(gmem_region_resize(other, GMEM_SIZE(0x4000)));
+    OK(gmem_discard_create(other, NULL));
+    REFUSED(EOPNOTSUPP, gmem_region_resize(other, GMEM_SIZE(0x10000)));
+    gmem_region_unref(region);
+    gmem_region_unref(other);
+    gmem_vm_destroy(vm);
+}
+
 static void test_states(void **state)
 {
     gmem_vm *vm = make_vm();
@@ -554,9 +581,10 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),   cmocka_unit_test(test_states),      cmocka_unit_test(test_listeners),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_memory),      cmocka_unit_test(test_hugetlb),
-        cmocka_unit_test(test_disable),  cmocka_unit_test(test_in_listener), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_create),    cmocka_unit_test(test_no_other_size), cmocka_unit_test(test_states),
+        cmocka_unit_test(test_listeners), cmocka_unit_test(test_refusals),      cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_hugetlb),   cmocka_unit_test(test_disable),       cmocka_unit_test(test_in_listener),
+        cmocka_unit_test(test_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define HERE 0x1000u
 #define THERE 0x2000u
@@ -475,6 +477,293 @@ static void test_memory_at_the_bottom(void **state)
     fixture_close(&f);
 }
 
+static void no_lock(void *opaque)
+{
+    (void)opaque;
+}
+
+/* A device that accesses itself several times in each callback, by whatever way that is, is not called more often for that. */
+struct wide {
+    gmem_space *space;
+    unsigned calls, refused;
+    bool translates;
+};
+
+static void go_wide(struct wide *wide)
+{
+    uint32_t value;
+    unsigned i;
+
+    wide->calls++;
+    assert_true(wide->calls < 1000);
+    for (i = 0; i < 3; i++) {
+        if (gmem_ld32_le(wide->space, HERE + 4 * i, GMEM_ATTRS_NONE, &value) != GMEM_OK)
+            wide->refused++;
+        if (gmem_space_write(wide->space, HERE + 1, GMEM_ATTRS_NONE, "abcdefgh", 8) != GMEM_OK)
+            wide->refused++;
+    }
+    /* Memory is there at any depth. */
+    assert_int_equal(gmem_ld32_le(wide->space, MEMORY, GMEM_ATTRS_NONE, &value), GMEM_OK);
+}
+
+static gmem_result wide_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
+{
+    (void)offset, (void)size, (void)attrs, (void)ret_value;
+    go_wide(opaque);
+    return GMEM_OK;
+}
+
+static gmem_result wide_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    (void)offset, (void)size, (void)attrs, (void)value;
+    go_wide(opaque);
+    return GMEM_OK;
+}
+
+static int wide_translate(void *opaque, uint64_t addr, unsigned want, struct gmem_attrs attrs,
+                          struct gmem_iommu_entry *ret_entry)
+{
+    struct wide *wide = opaque;
+
+    (void)want, (void)attrs;
+    go_wide(wide);
+    *ret_entry = (struct gmem_iommu_entry){.target = wide->space,
+                                           .translated = MEMORY + addr % 0x1000,
+                                           .addr_mask = 0xfff,
+                                           .perm = GMEM_IOMMU_READ | GMEM_IOMMU_WRITE};
+    return 0;
+}
+
+static void check_wide(struct fixture *f, struct wide *wide)
+{
+    struct gmem_vm_stats before, after;
+    uint32_t value;
+    unsigned round;
+
+    for (round = 0; round < 2; round++) {
+        wide->calls = wide->refused = 0;
+        gmem_vm_stats(f->world.vm, &before);
+        assert_int_equal(load(f, HERE, &value), GMEM_OK);
+        gmem_vm_stats(f->world.vm, &after);
+        assert_int_equal(wide->calls, GMEM_NESTING_MAX);
+        /* All but the one that led down from each level; refused translations are not counted by the vm. */
+        assert_int_equal(wide->refused, 6 * GMEM_NESTING_MAX - (GMEM_NESTING_MAX - 1));
+        assert_true(wide->translates || after.reentrant - before.reentrant >= wide->refused);
+    }
+}
+
+static void test_work_is_bounded(void **state)
+{
+    static const struct gmem_mmio_ops ops = {.read = wide_read, .write = wide_write};
+    static const struct gmem_iommu_ops iommu_ops = {.translate = wide_translate};
+    struct gmem_region *region;
+    struct wide wide = {0};
+    struct fixture f;
+
+    (void)state;
+    fixture_open(&f);
+    wide.space = f.world.space;
+    region = world_mmio(&f.world, HERE, 64, &ops, &wide);
+    check_wide(&f, &wide);
+    assert_int_equal(gmem_region_remove(f.world.root, region), 0);
+    gmem_region_unref(region);
+    wide.translates = true;
+    assert_int_equal(gmem_region_create_iommu(f.world.vm, "iommu", GMEM_SIZE(0x1000), &iommu_ops, &wide, NULL, &region),
+                     0);
+    world_place(&f.world, region, HERE);
+    check_wide(&f, &wide);
+    gmem_region_unref(region);
+    fixture_close(&f);
+}
+
+/* After a refusal, and out of all callbacks, what was queued is delivered, and may access devices. */
+static void test_queued_after_a_refusal(void **state)
+{
+    static const struct gmem_mmio_ops ops = {.read = looped_read, .write = looped_write};
+    struct gmem_owner owner = {.lock = {no_lock, no_lock, NULL}};
+    struct looped queued = {0};
+    gmem_region *region;
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    place(&f, HERE, NULL, &f.here);
+    place(&f, THERE, NULL, &f.there);
+    owner.guard = f.guard;
+    queued.space = f.world.space;
+    queued.target = THERE;
+    assert_int_equal(gmem_region_create_mmio(f.world.vm, "queued", GMEM_SIZE(64), &ops, &queued, &owner, &region), 0);
+    assert_int_equal(gmem_region_add_coalesced(region, 0, 63), 0);
+    world_place(&f.world, region, 0x3000);
+    gmem_region_unref(region);
+    assert_int_equal(gmem_vm_set_coalescing(f.world.vm, true), 0);
+    f.here.target = HERE;
+    assert_int_equal(gmem_st32_le(f.world.space, 0x3000, GMEM_ATTRS_NONE, 1), GMEM_OK);
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    assert_int_equal(f.here.calls, GMEM_NESTING_MAX);
+    gmem_vm_flush_coalesced(f.world.vm);
+    assert_int_equal(queued.calls, 1);
+    assert_int_equal(queued.result, GMEM_OK);
+    fixture_close(&f);
+}
+
+/* --- what claims addresses ----------------------------------------------------------------------------------------------- */
+
+struct claimed {
+    struct fixture f;
+    int fd;
+    unsigned order; /* 1: a queued write came, 2: and the eventfd had not been signalled by then */
+    gmem_result read, write, wide, bell;
+    uint8_t bytes[4];
+};
+
+#define BELL 0x3000u
+
+static uint64_t bells(int fd)
+{
+    uint64_t count = 0;
+
+    return read(fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+}
+
+static gmem_result claimed_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    struct claimed *claimed = opaque;
+    gmem_space *space = claimed->f.world.space;
+
+    (void)size, (void)attrs, (void)value;
+    if (offset < 16) {
+        claimed->order = bells(claimed->fd) ? 1 : 2;
+        return GMEM_OK;
+    }
+    memset(claimed->bytes, 0, sizeof(claimed->bytes));
+    claimed->read = gmem_space_read(space, BELL + 1, GMEM_ATTRS_NONE, claimed->bytes, 4);
+    claimed->write = gmem_space_write(space, BELL + 1, GMEM_ATTRS_NONE, "ab", 2);
+    claimed->wide = gmem_space_write(space, BELL, GMEM_ATTRS_NONE, "abcde", 5);
+    claimed->bell = gmem_st32_le(space, BELL, GMEM_ATTRS_NONE, 1);
+    return GMEM_OK;
+}
+
+static void claimed_open(struct claimed *claimed)
+{
+    static const struct gmem_mmio_ops ops = {.read = looped_read, .write = claimed_write};
+    struct gmem_owner owner = {.lock = {no_lock, no_lock, NULL}};
+    struct gmem_eventfd bell = {.size = 4};
+    struct fixture *f = &claimed->f;
+    gmem_region *region;
+
+    memset(claimed, 0, sizeof(*claimed));
+    fixture_open(f);
+    claimed->fd = bell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_true(bell.fd >= 0);
+    owner.guard = f->guard;
+    assert_int_equal(gmem_region_create_mmio(f->world.vm, "dev", GMEM_SIZE(64), &ops, claimed, &owner, &region), 0);
+    assert_int_equal(gmem_region_add_coalesced(region, 0, 15), 0);
+    world_place(&f->world, region, HERE);
+    gmem_region_unref(region);
+    assert_int_equal(gmem_region_create_reserved(f->world.vm, "bell", GMEM_SIZE(64), &owner, &region), 0);
+    assert_int_equal(gmem_region_add_eventfd(region, &bell), 0);
+    world_place(&f->world, region, BELL);
+    gmem_region_unref(region);
+    assert_int_equal(gmem_vm_set_coalescing(f->world.vm, true), 0);
+}
+
+static void claimed_close(struct claimed *claimed)
+{
+    close(claimed->fd);
+    fixture_close(&claimed->f);
+}
+
+/* A reserved region is of its device: from its callback nothing comes to it, nor to an eventfd there. */
+static void test_reserved_in_the_guard(void **state)
+{
+    struct claimed claimed;
+    struct fixture *f = &claimed.f;
+
+    (void)state;
+    claimed_open(&claimed);
+    assert_int_equal(gmem_st32_le(f->world.space, HERE + 32, GMEM_ATTRS_NONE, 0), GMEM_OK);
+    assert_int_equal(claimed.read, GMEM_RESULT_REENTRANT);
+    assert_int_equal(claimed.bytes[3], 0xff);
+    assert_int_equal(claimed.write, GMEM_RESULT_REENTRANT);
+    assert_int_equal(claimed.wide, GMEM_RESULT_REENTRANT);
+    assert_int_equal(claimed.bell, GMEM_RESULT_REENTRANT);
+    assert_int_equal(bells(claimed.fd), 0);
+    assert_int_equal(gmem_guard_refused(f->guard), 4);
+    assert_non_null(strstr(f->lines.last, "0x3001"));
+    /* From outside it is what it was. */
+    assert_int_equal(gmem_st32_le(f->world.space, BELL, GMEM_ATTRS_NONE, 1), GMEM_OK);
+    assert_int_equal(bells(claimed.fd), 1);
+    assert_int_equal(gmem_st32_le(f->world.space, BELL + 4, GMEM_ATTRS_NONE, 1), GMEM_RESULT_DECODE);
+    claimed_close(&claimed);
+}
+
+/* What was queued for the device comes before what is done there. */
+static void test_reserved_after_what_was_queued(void **state)
+{
+    struct claimed claimed;
+    gmem_space *space;
+    uint32_t value;
+
+    (void)state;
+    claimed_open(&claimed);
+    space = claimed.f.world.space;
+    assert_int_equal(gmem_st32_le(space, HERE, GMEM_ATTRS_NONE, 5), GMEM_OK);
+    assert_int_equal(claimed.order, 0);
+    assert_int_equal(gmem_st32_le(space, BELL, GMEM_ATTRS_NONE, 1), GMEM_OK);
+    assert_int_equal(claimed.order, 2);
+    assert_int_equal(bells(claimed.fd), 1);
+    claimed.order = 0;
+    assert_int_equal(gmem_st32_le(space, HERE, GMEM_ATTRS_NONE, 5), GMEM_OK);
+    assert_int_equal(gmem_ld32_le(space, BELL + 8, GMEM_ATTRS_NONE, &value), GMEM_RESULT_DECODE);
+    assert_int_equal(claimed.order, 2);
+    claimed_close(&claimed);
+}
+
+/* The owner's guard and lock are not for translate. */
+static int free_translate(void *opaque, uint64_t addr, unsigned want, struct gmem_attrs attrs,
+                          struct gmem_iommu_entry *ret_entry)
+{
+    struct wide *wide = opaque;
+
+    (void)want, (void)attrs;
+    wide->calls++;
+    *ret_entry = (struct gmem_iommu_entry){
+        .target = wide->space, .translated = MEMORY + addr % 0x1000, .addr_mask = 0xfff, .perm = GMEM_IOMMU_READ};
+    return 0;
+}
+
+static void never_lock(void *opaque)
+{
+    (void)opaque;
+    fail();
+}
+
+static void test_translate_has_no_guard(void **state)
+{
+    static const struct gmem_iommu_ops ops = {.translate = free_translate};
+    struct gmem_owner owner = {.lock = {never_lock, never_lock, NULL}};
+    struct gmem_guard_entry entry;
+    struct wide wide = {0};
+    gmem_region *region;
+    struct fixture f;
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    wide.space = f.world.space;
+    owner.guard = f.guard;
+    assert_int_equal(gmem_region_create_iommu(f.world.vm, "iommu", GMEM_SIZE(0x1000), &ops, &wide, &owner, &region), 0);
+    world_place(&f.world, region, HERE);
+    gmem_region_unref(region);
+    assert_true(gmem_guard_enter(f.guard, &entry));
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    gmem_guard_leave(&entry);
+    assert_int_equal(wide.calls, 1);
+    fixture_close(&f);
+}
+
 /* --- threads ----------------------------------------------------------------------------------------------------------- */
 
 struct meeting {
@@ -594,6 +883,11 @@ int main(void)
         cmocka_unit_test(test_left_from_a_callback),
         cmocka_unit_test(test_nesting_is_bounded),
         cmocka_unit_test(test_memory_at_the_bottom),
+        cmocka_unit_test(test_work_is_bounded),
+        cmocka_unit_test(test_queued_after_a_refusal),
+        cmocka_unit_test(test_reserved_in_the_guard),
+        cmocka_unit_test(test_reserved_after_what_was_queued),
+        cmocka_unit_test(test_translate_has_no_guard),
         cmocka_unit_test(test_two_threads_in_one_device),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_regions_keep_it),

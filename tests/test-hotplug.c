@@ -213,6 +213,75 @@ static void test_refusals(void **state)
     board_close(&board);
 }
 
+static gmem_region *make_growing(gmem_vm *vm, const char *name, uint64_t size, uint64_t max, gmem_ram **ret_ram)
+{
+    struct gmem_ram_options options = {.struct_size = sizeof(options), .id = name, .size = size, .max_size = max};
+    gmem_region *region = NULL;
+
+    OK(gmem_ram_create(vm, &options, ret_ram));
+    OK(gmem_region_create_ram(vm, name, *ret_ram, NULL, &region));
+    return region;
+}
+
+/* A block whose RAM can grow has all the place that it may need, whatever comes later, and was there before. */
+static void test_resizable(void **state)
+{
+    uint64_t addr = BASE, got = 77;
+    gmem_region *a, *b, *c, *d;
+    struct board board;
+    gmem_ram *ram, *other;
+
+    (void)state;
+    board_open(&board, 0x8000, 4, 0);
+    a = make_growing(board.vm, "a", PAGE, 4 * PAGE, &ram);
+    b = make_ram(board.vm, "b", PAGE);
+    c = make_growing(board.vm, "c", PAGE, 3 * PAGE + 1, &other);
+    assert_int_equal(plug(&board, a, "a"), 0);
+    check_info(&board, 4 * PAGE, 1);
+    check_blocks(&board, "a@0+1000 ");
+    addr = BASE + PAGE;
+    REFUSED(EADDRINUSE, gmem_hotplug_plug(board.hotplug, b, &addr, "b", &got));
+    addr = BASE + 3 * PAGE;
+    REFUSED(EADDRINUSE, gmem_hotplug_plug(board.hotplug, b, &addr, "b", &got));
+    check_reason(board.vm, EADDRINUSE, "\"a\"");
+    assert_int_equal(got, 77);
+    assert_int_equal(plug(&board, b, "b"), 4 * PAGE);
+    assert_int_equal(gmem_st32_le(board.space, BASE + 4 * PAGE, GMEM_ATTRS_NONE, 0x1234), GMEM_OK);
+    OK(gmem_ram_resize(ram, 4 * PAGE));
+    check_blocks(&board, "a@0+4000 b@4000+1000 ");
+    check_info(&board, 5 * PAGE, 2);
+    check_view(board.space, "100000000-100003fff a+0\n100004000-100004fff b+0\n");
+    OK(gmem_ram_resize(ram, PAGE));
+    check_info(&board, 5 * PAGE, 2);
+    /* Three pages are free at the end, of which it would need one byte more. */
+    REFUSED(ENOSPC, gmem_hotplug_plug(board.hotplug, c, NULL, "c", &got));
+    addr = BASE + 5 * PAGE;
+    REFUSED(ERANGE, gmem_hotplug_plug(board.hotplug, c, &addr, "c", &got));
+    OK(gmem_hotplug_unplug(board.hotplug, "a"));
+    /* Nor over one that is plugged further up. */
+    addr = BASE + PAGE;
+    REFUSED(EADDRINUSE, gmem_hotplug_plug(board.hotplug, c, &addr, "c", &got));
+    plug_at(&board, c, 0, "c");
+    check_info(&board, 4 * PAGE + 1, 2);
+    OK(gmem_ram_resize(other, 3 * PAGE + 1));
+    /* What other calls place has the same place. */
+    OK(gmem_hotplug_unplug(board.hotplug, "c"));
+    OK(gmem_region_add(gmem_hotplug_region(board.hotplug), 7 * PAGE, a));
+    d = make_ram(board.vm, "d", PAGE);
+    assert_int_equal(plug(&board, d, "d"), 0);
+    OK(gmem_region_move(a, PAGE));
+    gmem_region_unref(c);
+    c = make_ram(board.vm, "e", PAGE);
+    assert_int_equal(plug(&board, c, "e"), 5 * PAGE);
+    gmem_region_unref(a);
+    gmem_region_unref(b);
+    gmem_region_unref(c);
+    gmem_region_unref(d);
+    gmem_ram_unref(ram);
+    gmem_ram_unref(other);
+    board_close(&board);
+}
+
 /* Part of the caller's transaction: seen inside it at once, gone with it. Also where a block got another id in it. */
 static void test_transactions(void **state)
 {
@@ -507,9 +576,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),       cmocka_unit_test(test_places),     cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_transactions), cmocka_unit_test(test_references), cmocka_unit_test(test_listener),
-        cmocka_unit_test(test_foreach),      cmocka_unit_test(test_oom),        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_create),    cmocka_unit_test(test_places),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resizable), cmocka_unit_test(test_transactions), cmocka_unit_test(test_references),
+        cmocka_unit_test(test_listener),  cmocka_unit_test(test_foreach),      cmocka_unit_test(test_oom),
+        cmocka_unit_test(test_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -330,6 +330,47 @@ static void test_readonly_and_log(void **state)
     bar_close(&bar);
 }
 
+static int count_sync(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    (void)section;
+    ++*(unsigned *)listener->opaque;
+    return 0;
+}
+
+/* Logging everything is of what is migrated: of a bar nothing is marked by accesses, nor are listeners asked about it. */
+static void test_global_log(void **state)
+{
+    unsigned syncs = 0;
+    struct gmem_listener listener = {.struct_size = sizeof(listener), .opaque = &syncs, .log_sync = count_sync};
+    struct gmem_cache cache;
+    struct bar bar;
+    uint64_t dirty = 1;
+
+    (void)state;
+    bar_open(&bar);
+    OK(gmem_listener_register(bar.world.vm, NULL, &listener));
+    OK(gmem_vm_set_global_log(bar.world.vm, true));
+    assert_int_equal(gmem_st8(bar.world.space, AT, GMEM_ATTRS_NONE, 9), GMEM_OK);
+    assert_int_equal(gmem_space_write(bar.world.space, AT, GMEM_ATTRS_NONE, "abc", 3), GMEM_OK);
+    assert_int_equal(gmem_space_fill(bar.world.space, AT, GMEM_ATTRS_NONE, 1, 7), GMEM_OK);
+    assert_int_equal(gmem_space_write_rom(bar.world.space, AT, "x", 1), GMEM_OK);
+    OK(gmem_cache_init(&cache, bar.world.space, AT, 16, GMEM_ATTRS_NONE));
+    assert_int_equal(gmem_cache_st32_le(&cache, 0, 1), GMEM_OK);
+    gmem_cache_end(&cache);
+    OK(gmem_vm_log_sync(bar.world.vm));
+    assert_int_equal(syncs, 0);
+    OK(gmem_ram_dirty_count(bar.ram, GMEM_LOG_MIGRATION, &dirty));
+    assert_int_equal(dirty, 0);
+    OK(gmem_region_set_log(bar.region, GMEM_LOG_MIGRATION, true));
+    assert_int_equal(gmem_st8(bar.world.space, AT, GMEM_ATTRS_NONE, 9), GMEM_OK);
+    OK(gmem_vm_log_sync(bar.world.vm));
+    assert_int_equal(syncs, 1);
+    OK(gmem_ram_dirty_count(bar.ram, GMEM_LOG_MIGRATION, &dirty));
+    assert_int_equal(dirty, 1);
+    gmem_listener_unregister(bar.world.vm, &listener);
+    bar_close(&bar);
+}
+
 static int take_text(void *opaque, const char *text, size_t len)
 {
     char *out = opaque;
@@ -447,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_caches),
         cmocka_unit_test(test_maps),
         cmocka_unit_test(test_readonly_and_log),
+        cmocka_unit_test(test_global_log),
         cmocka_unit_test(test_printed),
         cmocka_unit_test(test_reserved),
     };

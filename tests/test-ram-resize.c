@@ -83,6 +83,53 @@ static void test_create(void **state)
     board_close(&board);
 }
 
+static uint64_t dirty_pages(const struct board *board, unsigned client)
+{
+    uint64_t count = 0;
+
+    OK(gmem_ram_dirty_count(board->ram, client, &count));
+    return count;
+}
+
+static int refuse(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    (void)listener, (void)section;
+    return -EIO;
+}
+
+/* Who copied what was there before has to copy it again, for every client; a refused resize marks nothing. */
+static void test_growth_is_dirty(void **state)
+{
+    struct gmem_listener listener = {.struct_size = sizeof(listener)};
+    struct board board;
+    bool dirty;
+
+    (void)state;
+    board_open(&board);
+    OK(gmem_region_set_log(board.region, GMEM_LOG_USER, true));
+    OK(gmem_vm_set_global_log(board.vm, true));
+    assert_int_equal(gmem_st32_le(board.space, 0x100000 + 4 * PAGE, NONE, 1), GMEM_OK);
+    OK(gmem_ram_dirty_test_and_clear(board.ram, GMEM_LOG_MIGRATION, 0, SIZE, &dirty));
+    OK(gmem_ram_dirty_test_and_clear(board.ram, GMEM_LOG_USER, 0, SIZE, &dirty));
+    assert_true(dirty);
+    OK(gmem_ram_resize(board.ram, 3 * PAGE + 1));
+    assert_int_equal(dirty_pages(&board, GMEM_LOG_MIGRATION), 0);
+    OK(gmem_listener_register(board.vm, NULL, &listener));
+    listener.region_add = refuse;
+    REFUSED(EIO, gmem_ram_resize(board.ram, SIZE));
+    listener.region_add = NULL;
+    assert_int_equal(dirty_pages(&board, GMEM_LOG_MIGRATION), 0);
+    OK(gmem_ram_resize(board.ram, SIZE));
+    assert_int_equal(board.host[4 * PAGE], 0);
+    /* The page that the old end was in as well. */
+    assert_int_equal(dirty_pages(&board, GMEM_LOG_MIGRATION), 5);
+    assert_int_equal(dirty_pages(&board, GMEM_LOG_USER), 5);
+    OK(gmem_ram_dirty_test(board.ram, GMEM_LOG_MIGRATION, 0, 3 * PAGE, &dirty));
+    assert_false(dirty);
+    gmem_listener_unregister(board.vm, &listener);
+    board_close(&board);
+}
+
 /* Sizes, what is seen, what is found by a host pointer, dirty bits, and where the memory is. */
 static void test_resize(void **state)
 {
@@ -108,8 +155,10 @@ static void test_resize(void **state)
     assert_int_equal(gmem_ram_size(board.ram), MAX);
     assert_int_equal(gmem_region_size(board.region).bytes, MAX);
     check_view(board.space, "0-1fff part+0\n100000-13ffff ram+0\n200000-23ffff ram+0\n");
-    OK(gmem_ram_dirty_test(board.ram, 1, 0, MAX, &dirty));
+    OK(gmem_ram_dirty_test_and_clear(board.ram, 1, 0, SIZE, &dirty));
     assert_false(dirty);
+    OK(gmem_ram_dirty_test_and_clear(board.ram, 1, SIZE, MAX - SIZE, &dirty));
+    assert_true(dirty);
     assert_int_equal(gmem_st32_le(board.space, 0x200000 + MAX - 4, NONE, 0x1234), GMEM_OK);
     OK(gmem_ram_dirty_test(board.ram, 1, MAX - 4, 4, &dirty));
     assert_true(dirty);
@@ -456,9 +505,10 @@ static void test_in_flight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),   cmocka_unit_test(test_resize),    cmocka_unit_test(test_backings),
-        cmocka_unit_test(test_prealloc), cmocka_unit_test(test_file),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_oom),      cmocka_unit_test(test_notifiers), cmocka_unit_test(test_in_flight),
+        cmocka_unit_test(test_create),    cmocka_unit_test(test_resize),   cmocka_unit_test(test_growth_is_dirty),
+        cmocka_unit_test(test_backings),  cmocka_unit_test(test_prealloc), cmocka_unit_test(test_file),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_oom),      cmocka_unit_test(test_notifiers),
+        cmocka_unit_test(test_in_flight),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,8 @@ extern "C" {
  * names a guard and a lock (gmem/guard.h), and its ops have no accepts(). A device has one queue, that of its guard, with
  * room for GMEM_COALESCED_MAX writes. They are delivered, one by one, in the order in which they were queued and with the
  * attributes they were made with, under the lock: before any other access to a region of the guard (a read, a write outside
- * the intervals, or one that finds no room), by gmem_vm_flush_coalesced(), after a commit that changed something,
- * when coalescing is switched off, and when the vm ends. What the device answers then is lost.
+ * the intervals, or one that finds no room), and, as far as gmem_vm_flush_coalesced() may, by that, after a commit, and
+ * when coalescing is switched off; and when the vm ends. What the device answers then is lost.
  *
  * The lock is that of the first region that names the guard and one; regions of the guard with another are not
  * coalesced, since it is the lock that keeps the order. Queueing takes a mutex of the guard for a moment: this is the one
@@ -35,7 +35,10 @@ GMEM_API int gmem_vm_set_coalescing(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
 
 /*
  * Deliver what is queued in the whole vm now. A monitor does that from time to time, as what is shown (a
- * screen) shall not be late. Queues of guards that this thread is in are left alone. Any thread, not in a listener callback.
+ * screen) shall not be late. Left alone are queues of guards that this thread is in, and, while it has a lock that regions name, those
+ * that need another: it would be taken in an order that no device chose. While this thread has a transaction open, or is in a
+ * listener callback, nothing is delivered: a device that has its lock may wait for the turn. So it is with the delivery after a commit,
+ * too, and where callbacks nest as deep as they may (gmem/guard.h). What is left is delivered by the next occasion. Any thread.
  */
 GMEM_API void gmem_vm_flush_coalesced(gmem_vm *vm);
 

@@ -7,7 +7,7 @@
  * bytes, until the block ends. Nothing is dirty at first. Pages become dirty:
  *
  *   by gmem_space_write(), fill, write_rom, st* and caches, when the range that they write through wishes to log
- *   for the client, and for MIGRATION while everything is logged
+ *   for the client, and for MIGRATION while everything is logged (ram-device regions are left out of that)
  *   by gmem_unmap(), gmem_segments_release() and gmem_segment_write(), for all clients that have a bitmap
  *   by gmem_ram_dirty_mark() and mark_bitmap(), for these too: for whoever writes through gmem_ram_host() or
  *   gmem_section_host(), and for what a virtual processor writes in KVM's slots, which KVM logs
@@ -137,7 +137,7 @@ GMEM_API void gmem_dirty_snapshot_free(gmem_dirty_snapshot *snapshot);
 /* --- a vm as a whole ----------------------------------------------------------------------------------------------- */
 
 /*
- * log_sync for every visible piece of RAM that is logged: by a region's wish, or all while everything is
+ * log_sync for every visible piece of RAM that is logged: by a region's wish, or all but ram-device while everything is
  * (gmem_vm_set_global_log()). All are asked; the first refusal is returned. Waits for the writer turn.
  *
  * -EINVAL  vm is NULL

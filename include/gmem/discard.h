@@ -37,12 +37,13 @@ struct gmem_discard_options {
 };
 
 /*
- * Make a ram region discardable, for as long as it lives. options may be NULL. Only one region of a block can be.
+ * Make a ram region discardable, for as long as it lives. options may be NULL. Only one region of a block can be. Its size does not
+ * change any more: gmem_region_resize() refuses it, as no listener would hear of what comes and goes.
  *
  * -EINVAL      a NULL argument, unknown options, or a bad granule (huge pages: it is smaller than them)
  * -EOPNOTSUPP  it is no ram region; or its block is the caller's, a private file, or resizable
  * -EEXIST      it, or another region of the block, is discardable already
- * -EBUSY       from a listener callback
+ * -EBUSY       from a listener callback; or the transaction that this thread has open has resized the region
  * -ENOMEM      out of memory
  */
 GMEM_API int gmem_discard_create(gmem_region *region, const struct gmem_discard_options *options) GMEM_MUST_CHECK;

@@ -8,15 +8,19 @@
  * of the guard, directly or by way of other devices, is refused with GMEM_RESULT_REENTRANT. The callback is not called, a
  * read gives what unassigned bytes read as, and the refusal is counted; the first of a guard is logged as a warning.
  * Accesses to memory are never refused. Guards are of threads: two threads may be in one device at once (a lock
- * keeps them apart).
+ * keeps them apart). Regions of kind mmio, romd and reserved have guards. translate of an iommu region (gmem/iommu.h) is called
+ * whether or not the thread is in its owner's guard: what it may be asked for is other devices' transfers.
  *
- * Callbacks of devices without a guard, or of different guards, nest GMEM_NESTING_MAX deep on one thread; a deeper access is
- * refused in the same way.
+ * Callbacks of devices without a guard, or of different guards, nest GMEM_NESTING_MAX deep on one thread, translate counted; a deeper
+ * access is refused in the same way. From then on until the thread is out of all callbacks every access that would call a
+ * device again is refused: so a device that accesses itself twice in each callback is called some GMEM_NESTING_MAX times, and
+ * not twice as often with each step down.
  *
  * A region may name a lock as well. The library takes it around each call of the region's callbacks, or, where one access
  * of the bus is put together from several (struct gmem_mmio_ops), around all of them; so reading and writing back is
  * done under one hold. The order: the guard first, so that what is refused waits for no lock; then the lock; then
- * accepts() and the callbacks. No lock of the library is held then. It is not taken again while the thread holds the
+ * accepts() and the callbacks. No lock of the library is held then. Regions of kind reserved call nothing, so that it is not
+ * taken for them (nor where an eventfd is signalled); and it is not taken for translate, which brings a lock of its own. It is not taken again while the thread holds the
  * very same lock (all three members equal) by an outer callback or by gmem_lock_enter(), so it need not be recursive. A device
  * that reaches another from its callback takes the other's lock inside its own: that this makes no circle is up to them.
  * Whoever has taken such a lock in another way must not make an access that reaches its region: it would wait for itself.

@@ -58,7 +58,8 @@ GMEM_API void gmem_hotplug_destroy(gmem_hotplug *hotplug);
 /*
  * Plug block, which is in no container: a ram region, or a container of several. addr is where, NULL is the lowest
  * place that is free. Either way it is a multiple of the container's align and of the page size of the block's RAM, if
- * it has one. id is copied; *ret_addr (which may be NULL) is where the block is. A reference on block is held until it is unplugged.
+ * it has one. The place of a ram region is as large as its block can become (gmem_ram_max_size()), so that resizing that comes in
+ * nobody's way; all of it is to be inside the container, and free. id is copied; *ret_addr (which may be NULL) is where the block is. A reference on block is held until it is unplugged.
  * (In a transaction of the caller's until the first call after its end.)
  *
  * -EINVAL      a NULL argument, an id that is empty or too long, *addr is misaligned
@@ -101,7 +102,7 @@ GMEM_API int gmem_hotplug_foreach(gmem_hotplug *hotplug, gmem_hotplug_fn *fn, vo
 
 struct gmem_hotplug_state {
     uint64_t base, size; /* of the container */
-    uint64_t used;       /* bytes of it that blocks have */
+    uint64_t used;       /* bytes of it that blocks have: their places, with what they can grow by */
     size_t slots;        /* how many blocks there may be */
     size_t slots_used;   /* and are */
 };

@@ -8,7 +8,8 @@
  * the unassigned value of the space that was accessed. The other space may show iommu regions in turn, up to
  * GMEM_IOMMU_CHAIN_MAX of them for one address; the one after these is denied. What is translated is not remembered: caches
  * have no window there, and every access asks again. What translate itself accesses may come back to the region, as far
- * as callbacks nest (GMEM_NESTING_MAX, gmem/guard.h); then it is denied. One access sees one view of each space for each page.
+ * as callbacks nest (GMEM_NESTING_MAX, gmem/guard.h); then it, and all that would call a device until the thread is out of all
+ * callbacks, is denied or refused. The owner's guard and lock are not used for translate. One access sees one view of each space for each page.
  *
  * Where a write goes through a readonly range nothing is translated: it is ignored, as everywhere. gmem_space_write_rom() calls
  * no devices, so that what is behind an iommu region is GMEM_RESULT_DECODE for it.

@@ -146,8 +146,8 @@ GMEM_API int gmem_ram_foreach(gmem_vm *vm, gmem_ram_fn *fn, void *opaque);
  * The block stays where it is, in the host and in the RAM offset space. Who still reaches what is above a smaller size (a view, a
  * map, a pointer) does not fault. That memory is given back to the host, and is zero if the block grows again, but for what such
  * a straggler writes after it grew. (Of CALLER memory and private files it is only zeroed.) What a file holds above the largest
- * size that the block ever had is left alone, and seen when it grows. Dirty bits are kept; new memory is not dirty. Every region of
- * the vm is looked at.
+ * size that the block ever had is left alone, and seen when it grows. Dirty bits are kept; what the block grows by is marked dirty for
+ * all clients that have a bitmap, since what they copied when it was there before is no more. Every region of the vm is looked at.
  *
  * size() and who reads it see the new size: of one that grows shortly before the commit (it is taken back if that is refused), of
  * one that shrinks after it. The block's notifiers are then called, in the order in which they were added, with the vm's

@@ -151,13 +151,17 @@ GMEM_API int gmem_region_create_alias(gmem_vm *vm, const char *name, gmem_region
  * may access it directly: gmem_section_host() is the memory, for slots. gmem_space_write_rom() writes it so, too.
  *
  * ram is normally a GMEM_RAM_CALLER block of the mapping. set_readonly and set_log are as with ram; nothing is logged
- * unless that asks for it, and its contents are no part of what is migrated.
+ * unless that asks for it, gmem_vm_set_global_log() does not (but segments and maps mark for whoever has a bitmap,
+ * gmem/dirty.h), and its contents are no part of what is migrated.
  *
  * -EINVAL     also: the block is GMEM_RAM_READONLY
  */
 GMEM_API int gmem_region_create_ram_device(gmem_vm *vm, const char *name, gmem_ram *ram, const struct gmem_owner *owner,
                                            gmem_region **ret_region) GMEM_MUST_CHECK;
-/* Addresses that are claimed: accesses are GMEM_RESULT_DECODE, and nothing below it is seen. */
+/*
+ * Addresses that are claimed: accesses are GMEM_RESULT_DECODE, and nothing below it is seen. As part of a device it is in its owner's
+ * guard (GMEM_RESULT_REENTRANT), and what is queued for the device is delivered before.
+ */
 GMEM_API int gmem_region_create_reserved(gmem_vm *vm, const char *name, gmem_size size, const struct gmem_owner *owner,
                                          gmem_region **ret_region) GMEM_MUST_CHECK;
 
@@ -200,6 +204,7 @@ GMEM_API int gmem_region_move(gmem_region *region, uint64_t offset) GMEM_MUST_CH
  * Change the size. A ram, rom or romd region can't grow past its block.
  *
  * -EINVAL     zero size
+ * -EOPNOTSUPP it is discardable (gmem/discard.h)
  * -EOVERFLOW  the end is past 2^64 in the container or (alias) in the target
  * -ERANGE     larger than its RAM block
  * -ELOOP      that large, an alias would be seen through its own window

@@ -56,6 +56,10 @@ int gmem__tape_space(struct gmem__tape *tape, gmem_space *space, const struct gm
 /* Tell that everything is logged, or not any more. With the turn; a refusal, or -ENOMEM, is undone. */
 int gmem__tell_global(gmem_vm *vm, bool on) GMEM_MUST_CHECK;
 
+/* One call was made. section is NULL where it has none. In the callback's place: edits are refused. */
+void gmem__trace_call(gmem_vm *vm, const struct gmem_listener *user, const char *call,
+                      const struct gmem_section *section, int err);
+
 /* Whether some listener asks for region_nop. */
 bool gmem__listeners_want_nop(const gmem_vm *vm);
 

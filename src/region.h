@@ -186,6 +186,10 @@ void gmem__region_unpin(gmem_region *region);
 
 /* Make what is to be done around its callbacks a part of it, if it is not yet. With the turn. -ENOMEM. */
 int gmem__region_watch(gmem_region *region) GMEM_MUST_CHECK;
+/* The guard and the lock of a region that nothing knows of yet. -ENOMEM. */
+int gmem__region_device_owned(gmem_region *region, const struct gmem_owner *owner) GMEM_MUST_CHECK;
+/* Free a region that nobody can reach, or that was never entered. */
+void gmem__region_free(gmem_region *region);
 /* A commit is published that changed it: from now on accesses go by its eventfds and intervals. With the turn. */
 void gmem__region_published(gmem_region *region);
 /* Make its counts, if it has none. With the turn, or where nothing knows of it yet. -ENOMEM. */

@@ -387,8 +387,6 @@ void gmem_kvm_coalesced_destroy(gmem_kvm_coalesced *coalesced)
         if (coalesced->zones[coalesced->count].there)
             (void)tell_kernel(coalesced, &coalesced->zones[coalesced->count], false);
     }
-    /* What came while they went. */
-    gmem_kvm_coalesced_drain(coalesced);
     free_coalesced(coalesced);
 }
 

@@ -1,33 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * coalesced.c - owns the table of coalesced intervals of a space of memory and one of ports, keeps it, and the kernel's,
- * as the views say, and takes writes out of the kernel's ring.
+ * coalesced.c - owns the table of coalesced intervals of a space of memory and one of ports, and keeps it, and the kernel's,
+ * as the views say.
  *
- * Two listeners. The table is touched with the vm's writer turn held; the ring by whoever drains.
+ * Two listeners; the table is touched with the vm's writer turn held. The ring is coalesced_ring.c's.
  *
  *  (a) A zone is in the table while it is wanted, or the kernel has it. In a commit that is not an undo the two agree, or
  *      it is refused. Where the kernel refuses an undo they disagree, and every later commit that is heard tries again.
  *  (b) An undo needs no memory: zones that go leave their room, and there is as much again for those that stay.
- *  (c) Writes are delivered one at a time, in the ring's order, each before it leaves the ring. So who finds the ring
- *      empty knows that all are delivered.
- *  (d) The lock guards who drains, for moments, and is not held while a write is delivered. Who comes meanwhile waits; but
- *      not the thread that drains (its write is being delivered, those behind come after it), and not a commit, since the
- *      one who drains may be waiting for the turn.
- *  (e) A drain delivers what was in the ring when it began, and no more.
+ *  (c) When a zone has been taken away, what is in the ring is resolved under the map of before. Nothing is delivered in
+ *      a commit. The kernel has a zone only while the published map has it, or in the commit that adds it, after all that
+ *      this takes away: so what is resolved in a commit is for a device of the map of before, and no iommu region is asked.
  *
- * The kernel's Documentation/virt/kvm/api.rst has the ring: first is the next entry to be taken, moved on by the program;
- * last the next to be filled, moved on by the kernel. Taking a zone away from the kernel takes each that contains it.
+ * The kernel's Documentation/virt/kvm/api.rst: taking a zone away from the kernel takes each that contains it.
  */
-#include "internal.h"
+#include "coalesced_ring.h"
 #include "slotplan.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <gmem/access.h>
 #include <gmem/listener.h>
 #include <gmem/vm.h>
 
@@ -56,19 +48,12 @@ struct gmem_kvm_coalesced {
     struct side memory, ports;
     uint32_t page; /* where the ring is in a virtual processor's mapping, in pages */
     bool has_ports;
-    uint64_t page_size;
 
     struct zone *zones;
     size_t count, room;
+    uint32_t there, missing; /* of them; atomic, relaxed: they count */
 
-    struct kvm_coalesced_mmio_ring *ring; /* atomic; set once, with the lock held */
-    uint32_t ring_entries;
-    pthread_mutex_t lock;
-    pthread_cond_t drained;
-    bool draining;
-    pthread_t drainer;
-
-    struct gmem_kvm_coalesced_stats stats; /* atomic, relaxed: they count */
+    struct gmem__coalesced_ring ring;
 };
 
 static int call_kernel(const struct gmem_kvm_coalesced *coalesced, unsigned long request, void *arg)
@@ -123,8 +108,8 @@ static void count_zones(struct gmem_kvm_coalesced *coalesced)
         there += coalesced->zones[i].there;
         missing += coalesced->zones[i].wanted && !coalesced->zones[i].there;
     }
-    __atomic_store_n(&coalesced->stats.intervals, there, __ATOMIC_RELAXED);
-    __atomic_store_n(&coalesced->stats.missing, missing, __ATOMIC_RELAXED);
+    __atomic_store_n(&coalesced->there, there, __ATOMIC_RELAXED);
+    __atomic_store_n(&coalesced->missing, missing, __ATOMIC_RELAXED);
 }
 
 static void drop_if_done(struct gmem_kvm_coalesced *coalesced, struct zone *zone)
@@ -204,84 +189,10 @@ static int del_zone(struct gmem_kvm_coalesced *coalesced, const struct zone *sou
 
 /* --- the ring --- */
 
-static void count(uint64_t *counter, uint64_t more)
-{
-    __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
-}
-
-static void deliver(struct gmem_kvm_coalesced *coalesced, const struct kvm_coalesced_mmio *write)
-{
-    gmem_space *space = write->pio ? coalesced->ports.space : coalesced->memory.space;
-
-    if (!space || write->len < 1 || write->len > sizeof(write->data)) {
-        count(&coalesced->stats.bad, 1);
-        return;
-    }
-    count(&coalesced->stats.delivered, 1);
-    (void)gmem_space_write(space, write->phys_addr, coalesced->options.attrs, write->data, write->len);
-}
-
-/* (c): an entry leaves the ring when it is delivered. The release pairs with the acquire in is_empty(). */
-static void deliver_all(struct gmem_kvm_coalesced *coalesced, struct kvm_coalesced_mmio_ring *ring)
-{
-    /* Acquire: what the kernel put in the ring is there. Only the one who drains moves first. */
-    uint32_t last = __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) % coalesced->ring_entries;
-    uint32_t first = __atomic_load_n(&ring->first, __ATOMIC_RELAXED) % coalesced->ring_entries;
-
-    if (first != last)
-        count(&coalesced->stats.drains, 1);
-    while (first != last) {
-        struct kvm_coalesced_mmio write = ring->coalesced_mmio[first];
-
-        deliver(coalesced, &write);
-        first = (first + 1) % coalesced->ring_entries;
-        __atomic_store_n(&ring->first, first, __ATOMIC_RELEASE);
-    }
-}
-
-static bool is_empty(const struct kvm_coalesced_mmio_ring *ring)
-{
-    return __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) == __atomic_load_n(&ring->first, __ATOMIC_ACQUIRE);
-}
-
-static bool begin_drain(struct gmem_kvm_coalesced *coalesced, bool wait)
-{
-    bool mine;
-
-    pthread_mutex_lock(&coalesced->lock);
-    while (wait && coalesced->draining && !pthread_equal(coalesced->drainer, pthread_self()))
-        pthread_cond_wait(&coalesced->drained, &coalesced->lock);
-    mine = !coalesced->draining;
-    if (mine) {
-        coalesced->draining = true;
-        coalesced->drainer = pthread_self();
-    }
-    pthread_mutex_unlock(&coalesced->lock);
-    return mine;
-}
-
-static void end_drain(struct gmem_kvm_coalesced *coalesced)
-{
-    pthread_mutex_lock(&coalesced->lock);
-    coalesced->draining = false;
-    pthread_cond_broadcast(&coalesced->drained);
-    pthread_mutex_unlock(&coalesced->lock);
-}
-
-static void drain(struct gmem_kvm_coalesced *coalesced, bool wait)
-{
-    struct kvm_coalesced_mmio_ring *ring = __atomic_load_n(&coalesced->ring, __ATOMIC_ACQUIRE);
-
-    if (!ring || is_empty(ring) || !begin_drain(coalesced, wait))
-        return;
-    deliver_all(coalesced, ring);
-    end_drain(coalesced);
-}
-
 void gmem_kvm_coalesced_drain(gmem_kvm_coalesced *coalesced)
 {
     if (coalesced)
-        drain(coalesced, true);
+        (void)gmem__coalesced_ring_drain(&coalesced->ring);
 }
 
 void gmem_kvm_coalesced_flush(void *opaque)
@@ -292,28 +203,14 @@ void gmem_kvm_coalesced_flush(void *opaque)
 int gmem_kvm_coalesced_handle_exit(gmem_kvm_coalesced *coalesced, gmem_space *memory, gmem_space *ports,
                                    struct kvm_run *run, struct gmem_attrs attrs, gmem_result *ret_result)
 {
-    gmem_kvm_coalesced_drain(coalesced);
+    if (coalesced && !gmem__coalesced_ring_drain(&coalesced->ring))
+        return -EBUSY;
     return gmem_kvm_handle_exit(memory, ports, run, attrs, ret_result);
 }
 
 int gmem_kvm_coalesced_add_vcpu(gmem_kvm_coalesced *coalesced, int vcpu_fd)
 {
-    void *at;
-    int err = 0;
-
-    if (!coalesced)
-        return -EINVAL;
-    pthread_mutex_lock(&coalesced->lock);
-    if (!coalesced->ring) {
-        at = mmap(NULL, coalesced->page_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd,
-                  (off_t)(coalesced->page * coalesced->page_size));
-        if (at == MAP_FAILED)
-            err = -errno;
-        else
-            __atomic_store_n(&coalesced->ring, at, __ATOMIC_RELEASE);
-    }
-    pthread_mutex_unlock(&coalesced->lock);
-    return err;
+    return coalesced ? gmem__coalesced_ring_map(&coalesced->ring, vcpu_fd, coalesced->page) : -EINVAL;
 }
 
 /* --- what the listeners hear --- */
@@ -365,8 +262,9 @@ static int on_del(struct gmem_listener *listener, const struct gmem_section *sec
         }
     }
     count_zones(coalesced);
-    /* Nothing comes in any more; what came is of the map of before. */
-    drain(coalesced, false);
+    /* Nothing comes in any more; what came is of the map of before. In an undo that is the map of after. */
+    if (!err && !listener->undoing)
+        gmem__coalesced_ring_resolve(&coalesced->ring, side->ports);
     return err;
 }
 
@@ -408,9 +306,6 @@ static int prepare(struct gmem_kvm_coalesced *coalesced, const struct gmem_kvm_c
         return err;
     coalesced->has_ports = err > 0;
     coalesced->page = (uint32_t)page;
-    coalesced->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-    coalesced->ring_entries =
-        (uint32_t)((coalesced->page_size - sizeof(struct kvm_coalesced_mmio_ring)) / sizeof(struct kvm_coalesced_mmio));
     return 0;
 }
 
@@ -431,10 +326,7 @@ static int attach(struct gmem_kvm_coalesced *coalesced, struct side *side, gmem_
 
 static void free_coalesced(struct gmem_kvm_coalesced *coalesced)
 {
-    if (coalesced->ring)
-        (void)munmap(coalesced->ring, coalesced->page_size);
-    pthread_cond_destroy(&coalesced->drained);
-    pthread_mutex_destroy(&coalesced->lock);
+    gmem__coalesced_ring_end(&coalesced->ring);
     free(coalesced->zones);
     free(coalesced);
 }
@@ -442,10 +334,13 @@ static void free_coalesced(struct gmem_kvm_coalesced *coalesced)
 static int make(gmem_space *memory, gmem_space *ports, const struct gmem_kvm_coalesced_options *options,
                 struct gmem_kvm_coalesced *coalesced)
 {
-    int err = prepare(coalesced, options);
+    int err = gmem__coalesced_ring_init(&coalesced->ring, memory, ports);
 
+    if (!err)
+        err = prepare(coalesced, options);
     if (err)
         return err;
+    coalesced->ring.attrs = coalesced->options.attrs;
     coalesced->vm = gmem_space_vm(memory);
     if (ports && gmem_space_vm(ports) != coalesced->vm)
         return -EXDEV;
@@ -469,8 +364,6 @@ int gmem_kvm_coalesced_create(gmem_space *memory, gmem_space *ports, const struc
     coalesced = calloc(1, sizeof(*coalesced));
     if (!coalesced)
         return -ENOMEM;
-    pthread_mutex_init(&coalesced->lock, NULL);
-    pthread_cond_init(&coalesced->drained, NULL);
     err = make(memory, ports, options, coalesced);
     if (err) {
         free_coalesced(coalesced);
@@ -499,11 +392,9 @@ void gmem_kvm_coalesced_destroy(gmem_kvm_coalesced *coalesced)
 
 void gmem_kvm_coalesced_stats(const gmem_kvm_coalesced *coalesced, struct gmem_kvm_coalesced_stats *ret_stats)
 {
-    const struct gmem_kvm_coalesced_stats *stats = &coalesced->stats;
-
-    ret_stats->drains = __atomic_load_n(&stats->drains, __ATOMIC_RELAXED);
-    ret_stats->delivered = __atomic_load_n(&stats->delivered, __ATOMIC_RELAXED);
-    ret_stats->bad = __atomic_load_n(&stats->bad, __ATOMIC_RELAXED);
-    ret_stats->intervals = __atomic_load_n(&stats->intervals, __ATOMIC_RELAXED);
-    ret_stats->missing = __atomic_load_n(&stats->missing, __ATOMIC_RELAXED);
+    ret_stats->drains = __atomic_load_n(&coalesced->ring.drains, __ATOMIC_RELAXED);
+    ret_stats->delivered = __atomic_load_n(&coalesced->ring.delivered, __ATOMIC_RELAXED);
+    ret_stats->bad = __atomic_load_n(&coalesced->ring.bad, __ATOMIC_RELAXED);
+    ret_stats->intervals = __atomic_load_n(&coalesced->there, __ATOMIC_RELAXED);
+    ret_stats->missing = __atomic_load_n(&coalesced->missing, __ATOMIC_RELAXED);
 }

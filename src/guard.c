@@ -160,6 +160,15 @@ void gmem__entry_end(struct gmem_guard_entry *entry)
         entry->lock->unlock(entry->lock->opaque);
 }
 
+bool gmem_thread_busy(gmem_vm *vm)
+{
+    const struct gmem_guard_entry *entry = gmem__calls.top;
+
+    while (entry && !entry->locked && (!entry->guard || entry->paused > 0))
+        entry = entry->up;
+    return entry || gmem__calls.depth % GMEM__CALLS_STOPPED > 0 || (vm && gmem__turn_mine(vm));
+}
+
 bool gmem_guard_inside(const gmem_guard *guard)
 {
     const struct gmem_guard_entry *entry = innermost(guard);

@@ -413,6 +413,171 @@ static void test_left_from_a_callback(void **state)
     assert_int_equal(f.here.calls, GMEM_NESTING_MAX);
     assert_int_equal(gmem_guard_refused(f.guard), 0);
     assert_false(gmem_guard_inside(f.guard));
+    /* What was refused for depth is no callback that the thread is in. */
+    assert_false(gmem_thread_busy(NULL));
+    fixture_close(&f);
+}
+
+/* --- gmem_thread_busy() --- */
+
+/* What it says in callbacks. */
+struct asked {
+    gmem_vm *vm;
+    bool busy, of_none, on_another;
+};
+
+static void *ask_on_another(void *opaque)
+{
+    struct asked *asked = opaque;
+
+    asked->on_another = gmem_thread_busy(asked->vm);
+    return NULL;
+}
+
+static void ask(struct asked *asked)
+{
+    pthread_t thread;
+
+    asked->busy = gmem_thread_busy(asked->vm);
+    asked->of_none = gmem_thread_busy(NULL);
+    assert_int_equal(pthread_create(&thread, NULL, ask_on_another, asked), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Once in a thing: what it says of the vm, and of none; never of another thread, nor afterwards. */
+static void check_asked(struct asked *asked, bool busy, bool of_none)
+{
+    assert_int_equal(asked->busy, busy);
+    assert_int_equal(asked->of_none, of_none);
+    assert_false(asked->on_another);
+    assert_false(gmem_thread_busy(asked->vm));
+    asked->busy = asked->of_none = !busy;
+}
+
+static gmem_result asked_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
+                              uint64_t *ret_value)
+{
+    (void)offset, (void)size, (void)attrs;
+    ask(opaque);
+    *ret_value = 0;
+    return GMEM_OK;
+}
+
+static gmem_result asked_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    (void)offset, (void)size, (void)attrs, (void)value;
+    ask(opaque);
+    return GMEM_OK;
+}
+
+static int asked_translate(void *opaque, uint64_t addr, unsigned want, struct gmem_attrs attrs,
+                           struct gmem_iommu_entry *ret_entry)
+{
+    (void)addr, (void)want, (void)attrs;
+    ask(opaque);
+    ret_entry->addr_mask = 0xfff;
+    return 0;
+}
+
+static int asked_listener(struct gmem_listener *listener)
+{
+    ask(listener->opaque);
+    return 0;
+}
+
+static void test_busy_in_callbacks(void **state)
+{
+    static const struct gmem_mmio_ops ops = {.read = asked_read, .write = asked_write};
+    static const struct gmem_iommu_ops iommu_ops = {.translate = asked_translate};
+    struct fixture f;
+    struct asked asked = {0};
+    struct gmem_listener listener = {.struct_size = sizeof(listener), .opaque = &asked, .begin = asked_listener};
+    gmem_region *device, *iommu;
+    uint64_t wide[4];
+    uint32_t value;
+
+    (void)state;
+    fixture_open(&f);
+    asked.vm = f.world.vm;
+    device = world_mmio(&f.world, HERE, 64, &ops, &asked);
+    /* A word, which takes the short way, and more. */
+    assert_int_equal(load(&f, HERE, &value), GMEM_OK);
+    check_asked(&asked, true, true);
+    assert_int_equal(gmem_st32_le(f.world.space, HERE, GMEM_ATTRS_NONE, 1), GMEM_OK);
+    check_asked(&asked, true, true);
+    assert_int_equal(gmem_space_read(f.world.space, HERE, GMEM_ATTRS_NONE, wide, sizeof(wide)), GMEM_OK);
+    check_asked(&asked, true, true);
+    assert_int_equal(gmem_region_create_iommu(f.world.vm, "iommu", GMEM_SIZE(0x1000), &iommu_ops, &asked, NULL, &iommu),
+                     0);
+    world_place(&f.world, iommu, THERE);
+    (void)load(&f, THERE, &value);
+    check_asked(&asked, true, true);
+    /* A commit has the turn. */
+    assert_int_equal(gmem_listener_register(f.world.vm, f.world.space, &listener), 0);
+    check_asked(&asked, true, false);
+    gmem_listener_unregister(f.world.vm, &listener);
+    gmem_region_unref(iommu);
+    gmem_region_unref(device);
+    fixture_close(&f);
+}
+
+static unsigned locked;
+
+static void count_lock(void *opaque)
+{
+    (void)opaque;
+    locked++;
+}
+
+static void count_unlock(void *opaque)
+{
+    (void)opaque;
+    locked--;
+}
+
+static void test_busy_by_hand(void **state)
+{
+    static const struct gmem_lock lock = {count_lock, count_unlock, NULL}, none = {0};
+    struct gmem_guard_entry outer, inner;
+    struct fixture f;
+    gmem_vm *other;
+
+    (void)state;
+    fixture_open(&f);
+    assert_false(gmem_thread_busy(f.world.vm));
+    assert_true(gmem_guard_enter(f.guard, &outer));
+    assert_true(gmem_thread_busy(NULL));
+    assert_true(gmem_guard_pause(f.guard));
+    assert_false(gmem_thread_busy(f.world.vm));
+    /* What was entered besides counts still. */
+    gmem_lock_enter(&lock, &inner);
+    assert_true(gmem_thread_busy(NULL));
+    gmem_lock_leave(&inner);
+    assert_false(gmem_thread_busy(NULL));
+    gmem_guard_resume(f.guard);
+    assert_true(gmem_thread_busy(NULL));
+    gmem_guard_leave(&outer);
+    assert_false(gmem_thread_busy(NULL));
+    gmem_lock_enter(&lock, &outer);
+    gmem_lock_enter(&lock, &inner);
+    assert_true(gmem_thread_busy(NULL));
+    gmem_lock_leave(&inner);
+    assert_true(gmem_thread_busy(NULL));
+    gmem_lock_leave(&outer);
+    assert_false(gmem_thread_busy(NULL));
+    /* There is no such lock. */
+    gmem_lock_enter(&none, &outer);
+    assert_false(gmem_thread_busy(NULL));
+    gmem_lock_leave(&outer);
+    assert_int_equal(gmem_vm_create(NULL, &other), 0);
+    assert_int_equal(gmem_vm_begin(f.world.vm), 0);
+    assert_true(gmem_thread_busy(f.world.vm));
+    assert_false(gmem_thread_busy(other));
+    assert_false(gmem_thread_busy(NULL));
+    gmem_vm_abort(f.world.vm);
+    assert_false(gmem_thread_busy(f.world.vm));
+    assert_int_equal(locked, 0);
+    gmem_vm_destroy(other);
     fixture_close(&f);
 }
 
@@ -881,6 +1046,8 @@ int main(void)
         cmocka_unit_test(test_entered_by_hand),
         cmocka_unit_test(test_left_for_a_while),
         cmocka_unit_test(test_left_from_a_callback),
+        cmocka_unit_test(test_busy_in_callbacks),
+        cmocka_unit_test(test_busy_by_hand),
         cmocka_unit_test(test_nesting_is_bounded),
         cmocka_unit_test(test_memory_at_the_bottom),
         cmocka_unit_test(test_work_is_bounded),

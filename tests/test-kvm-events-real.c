@@ -501,7 +501,7 @@ static void test_coalesced_recursion(void **state)
     machine_free(machine);
 }
 
-/* What is in the ring when an interval goes is delivered under the map of before. */
+/* What is in the ring when an interval goes is delivered by the next drain, under the map of before. */
 static void test_coalesced_unregister(void **state)
 {
     MACHINE_OR_SKIP(machine, true, KVM_CAP_COALESCED_PIO)
@@ -516,6 +516,8 @@ static void test_coalesced_unregister(void **state)
     assert_int_equal(machine->guest->cpu[0].run->exit_reason, KVM_EXIT_MMIO); /* the read */
     assert_int_equal(machine->memory.count, 0);
     assert_int_equal(gmem_region_move(machine->device, ELSEWHERE), 0);
+    assert_int_equal(machine->memory.count, 0);
+    gmem_kvm_coalesced_drain(machine->guest->coalesced);
     assert_int_equal(machine->memory.count, 40);
     gmem_kvm_coalesced_stats(machine->guest->coalesced, &stats);
     assert_int_equal(stats.intervals, 2);

@@ -46,8 +46,10 @@ GMEM_API void gmem_vm_flush_coalesced(gmem_vm *vm);
  * Where somebody else queues writes (a kernel): flush(opaque) is called to have them delivered before an access of the library
  * reaches a region that has coalesced intervals, or that shares its guard with one that has. It delivers them
  * by making the accesses. It is called on the thread of the access, without a lock of the library's and before the region's
- * is taken, by several threads at once if they make accesses; and not for accesses that are made inside of it. There is one of a vm: setting it
- * replaces the one before; NULL takes it away. When the call returns the one before is not called any more, nor running.
+ * is taken, by several threads at once if they make accesses; and not for accesses that are made inside of it. The thread may
+ * be in another device's callback, or have a lock: where gmem_thread_busy() (gmem/guard.h) it should return at once. There is
+ * one of a vm: setting it replaces the one before; NULL takes it away. When the call returns the one before is not called any
+ * more, nor running.
  *
  * -EINVAL  vm is NULL
  * -EBUSY   there is one to wait for, and this is called from inside a callback of the library or a transaction of the

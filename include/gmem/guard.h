@@ -100,6 +100,14 @@ GMEM_API void gmem_guard_resume(gmem_guard *guard);
 GMEM_API void gmem_lock_enter(const struct gmem_lock *lock, struct gmem_guard_entry *entry);
 GMEM_API void gmem_lock_leave(struct gmem_guard_entry *entry);
 
+/*
+ * Whether others may be waiting for what this thread is in, so that it had better not wait for them, nor call devices that
+ * it has no business with: it is in a callback of a device, or the translate of an iommu region, of whatever vm; in a
+ * guard that it entered and has not paused; it has a lock that it entered; or it has a transaction of vm open, or is in
+ * its commit. vm NULL: the last two are not asked for. A lock that was taken in another way is not known. Any thread.
+ */
+GMEM_API bool gmem_thread_busy(gmem_vm *vm);
+
 #ifdef __cplusplus
 }
 #endif

@@ -86,7 +86,7 @@ struct gmem_kvm_coalesced_options {
 /*
  * Attach to a space of memory and one of ports (NULL: none): every visible coalesced interval is given to the kernel, now and
  * as commits change them. The guest's writes there are then put in a ring by the kernel, without an exit, and
- * gmem_kvm_coalesced_drain() delivers them by gmem_space_write().
+ * gmem_kvm_coalesced_drain() delivers them as gmem_space_write() would. All memory for that is set aside now.
  *
  * -EINVAL   a NULL argument or an option out of range
  * -EXDEV    the spaces belong to different vms
@@ -98,7 +98,10 @@ GMEM_API int gmem_kvm_coalesced_create(gmem_space *memory, gmem_space *ports,
                                        const struct gmem_kvm_coalesced_options *options,
                                        gmem_kvm_coalesced **ret_coalesced) GMEM_MUST_CHECK;
 
-/* Deliver what is in the ring, take all intervals from the kernel, detach. No virtual processor may run. NULL is allowed. */
+/*
+ * Deliver what is in the ring, take all intervals from the kernel, detach. No virtual processor may run. To be called where
+ * gmem_thread_busy() is false: elsewhere what is in the ring is dropped. NULL is allowed.
+ */
 GMEM_API void gmem_kvm_coalesced_destroy(gmem_kvm_coalesced *coalesced);
 
 /*
@@ -113,28 +116,37 @@ GMEM_API int gmem_kvm_coalesced_add_vcpu(gmem_kvm_coalesced *coalesced, int vcpu
 
 /*
  * Deliver the writes that are in the ring, in the order in which the guest made them, to the space that each is for. When it
- * returns, every write that was in the ring when it was called has reached its device, but:
+ * returns, every write that was in the ring when it was called has reached its device, by this thread or by another that is
+ * waited for, but:
  *
- *   called from a device callback that a drain made: returns at once; the writes behind that one come after it
- *   while another thread drains: waits for it, but inside a commit (below) not
+ *   where gmem_thread_busy() (gmem/guard.h: in a device's callback, a guard, a lock that was entered, a transaction, a
+ *   commit): returns at once, and delivers nothing. Order is kept where it matters: what the guest wrote before the
+ *   exit that led to a callback was drained before (gmem_kvm_coalesced_handle_exit()). What is in the ring now is other
+ *   processors', and has no order with an access made here.
+ *   on the thread that drains, from another callback (a trace): returns at once; the writes behind that one come after it
+ *   a device's callback leaves something entered: the drain ends there. What it could not deliver stays for the next
  *
- * No lock is held while a device callback runs. Who calls it, or makes an access that does, must not hold a lock that
- * a callback of such a device takes, nor have a transaction open if such a callback edits the map. At most what the ring holds
- * is delivered, however fast the guest goes on. Any thread.
+ * At most what the ring holds is delivered, however fast the guest goes on. No lock of the library is held while a device callback
+ * runs. A lock that a region names is known to the library, if it is taken by gmem_lock_enter(). Who holds another that a
+ * callback of such a device takes must not call this, or make an access that has it called. Any thread.
  *
- * An interval that a commit takes away is drained inside the commit, under the map of before, and a
- * device callback that edits the map is then refused (-EBUSY). If another thread drains at that moment it
- * goes on by itself, as an exit of the guest would that comes at the moment of the commit.
+ * Nothing is delivered inside a commit. What is in the ring when a commit has taken an interval away will go where
+ * the map of before says, whatever the map is then, in the order of the ring, and takes up room in it until the next drain. Until
+ * then it keeps its regions and their owners (G7), as a segment does (gmem/map.h): whoever ends a device drains after
+ * the commit that took it away. If the commit is undone, nothing of this is seen.
  */
 GMEM_API void gmem_kvm_coalesced_drain(gmem_kvm_coalesced *coalesced);
 
-/* The same, as a callback whose opaque is the gmem_kvm_coalesced: for whoever must see the ring empty before an access. */
+/* The same, as a callback whose opaque is the gmem_kvm_coalesced: for gmem_vm_set_coalesced_flush() (gmem/device.h). */
 GMEM_API void gmem_kvm_coalesced_flush(void *opaque);
 
 /*
  * gmem_kvm_handle_exit() (gmem/kvm.h), after a drain: the guest's earlier writes reach their devices before this access does,
  * whatever it is for. Also to be called for exits of other kinds that must come after them: these are drained too before
- * -ENOTSUP is returned.
+ * -ENOTSUP is returned. To be called where gmem_thread_busy() is false.
+ *
+ * -EBUSY  it is true, and there are writes that must be delivered before. Nothing was done
+ * other   as gmem_kvm_handle_exit()
  */
 GMEM_API int gmem_kvm_coalesced_handle_exit(gmem_kvm_coalesced *coalesced, gmem_space *memory, gmem_space *ports,
                                             struct kvm_run *run, struct gmem_attrs attrs,

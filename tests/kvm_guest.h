@@ -245,7 +245,7 @@ static int guest_serve(struct guest_cpu *cpu)
 
     if (cpu->run->exit_reason == KVM_EXIT_DIRTY_RING_FULL && guest->ring) {
         cpu->full++;
-        return gmem_kvm_ring_serve_full(guest->ring);
+        return gmem_kvm_ring_serve_full(guest->ring, cpu->fd);
     }
     cpu->exits += cpu->run->exit_reason == KVM_EXIT_MMIO || cpu->run->exit_reason == KVM_EXIT_IO;
     if (guest->coalesced)

@@ -134,14 +134,15 @@ GMEM_API int gmem_kvm_ring_add_vcpu(gmem_kvm_ring *ring, int vcpu_fd) GMEM_MUST_
 GMEM_API void gmem_kvm_ring_remove_vcpu(gmem_kvm_ring *ring, int vcpu_fd);
 
 /*
- * Serve KVM_EXIT_DIRTY_RING_FULL: empty all rings into the bitmaps, so that the processor can run again. On its thread;
- * also of use at any other time, to keep rings from filling. Waits for other threads that do the same; calls nothing of the
- * caller's but ioctl.
+ * Serve KVM_EXIT_DIRTY_RING_FULL of the processor vcpu_fd: empty all rings into the bitmaps, so that it can run again. On its
+ * thread, once for each such exit. With vcpu_fd -1 also of use at any other time and on any thread, to keep rings from filling. Waits
+ * for other threads that do the same; calls nothing of the caller's but ioctl.
  *
  * -EINVAL  ring is NULL
- * other    what KVM_RESET_DIRTY_RINGS failed with; nothing is lost, and the next call tries again
+ * -EINTR   the kernel does not go on resetting, though it should; nothing is lost, and the next call tries again
+ * other    what KVM_RESET_DIRTY_RINGS failed with; as -EINTR
  */
-GMEM_API int gmem_kvm_ring_serve_full(gmem_kvm_ring *ring) GMEM_MUST_CHECK;
+GMEM_API int gmem_kvm_ring_serve_full(gmem_kvm_ring *ring, int vcpu_fd) GMEM_MUST_CHECK;
 
 struct gmem_kvm_ring_stats {
     uint64_t harvested; /* entries taken from rings */
@@ -149,8 +150,10 @@ struct gmem_kvm_ring_stats {
     uint64_t strays;    /* entries of slots that are gone, or outside their slot */
     uint64_t full;      /* calls of gmem_kvm_ring_serve_full() */
     /*
-     * Rings that the kernel let run over, which it must not: entries are lost. From the first on all that is logged is marked dirty
-     * by every sync, so that nothing else is. Larger rings help.
+     * How often a ring was found that the kernel let run over (or that it filled to the last entry), which it must not: entries are
+     * lost. From the first on every sync marks all that is logged, so that nothing else is. That is no error, and the ring
+     * works on; if it ran over by nearly its whole length or more, its processor comes with a full ring as many times, one after
+     * the other, before it runs. Larger rings help.
      */
     uint64_t overruns;
 };

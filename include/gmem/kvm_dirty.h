@@ -77,7 +77,10 @@ struct gmem_kvm_dirty_options {
 GMEM_API int gmem_kvm_dirty_create(gmem_kvm *kvm, const struct gmem_kvm_dirty_options *options,
                                    gmem_kvm_dirty **ret_dirty) GMEM_MUST_CHECK;
 
-/* Stop following. What the kernel has logged and nobody fetched is lost. NULL is allowed. */
+/*
+ * Stop following. What the kernel has logged and nobody fetched is lost. NULL is allowed. Not from a listener callback or
+ * inside a transaction (as gmem_listener_unregister()).
+ */
 GMEM_API void gmem_kvm_dirty_destroy(gmem_kvm_dirty *dirty);
 
 /* The mode that AUTO came to. */

@@ -19,6 +19,9 @@
  * clients at once, each at its own pace, if all do so: log_clear takes from the kernel's log only what a sync has handed to
  * all clients and nobody cleared since. A client that leaves log_clear out finds pages dirty again and again, and loses writes
  * if another one does not leave it out. Without manual protection and with rings log_clear does nothing and may be left out.
+ * With rings, every section that a sync is about has the processors held out and all rings emptied, since a listener hears of one
+ * after the other: gmem_vm_log_sync() does so once for each logged section, and a monitor that polls does better to
+ * sync the regions that it needs.
  *
  * A slot that is removed (or changed, which removes it) while it is logged loses nothing: with pause the guest is kept
  * out, its log fetched, and the slot removed; without, or if the kernel refuses the log, all of the slot is marked dirty.

@@ -15,7 +15,9 @@
  *      its own) after it succeeded.
  *  (d) Undoing needs no memory that the commit did not set aside, and gives slots their old numbers.
  *  (e) Processors are held out of the guest (G12) from before the first call of a plan that cuts live memory until after the
- *      last, the taking back of a failed one included; never otherwise.
+ *      last, the taking back of a failed one included; never otherwise. So not where a plan that cuts nothing removes
+ *      memory and is taken back, because the kernel refuses a later call of it or a later listener the commit: then memory that is there
+ *      before and after was missing for that moment, to processors that ran.
  *
  * With `keep`, plans are made from all that is wanted (wanted.c), which follows the commits: it is changed before the plan is
  * made, and changed back if the commit fails. An undo takes the latest plan back operation by operation. With the reference,
@@ -478,6 +480,52 @@ static int make_plan(struct gmem_kvm *kvm)
     return err;
 }
 
+/* --- logging everything --- */
+
+static int set_log(struct gmem_kvm *kvm, const struct gmem__slot *slot)
+{
+    struct gmem__slot_op op = {.kind = GMEM__SLOT_FLAGS, .slot = *slot, .old_flags = slot->run.flags};
+    int err;
+
+    if (slot->run.flags & log_flag)
+        return 0;
+    err = set_slot(kvm, slot, effective_flags(kvm, slot->run.flags), false);
+    count_call(kvm, &op, err);
+    return err;
+}
+
+static int switch_log_all(struct gmem_kvm *kvm, bool on)
+{
+    size_t i;
+    int err = 0;
+
+    if (kvm->log_all == on)
+        return 0;
+    kvm->log_all = on;
+    for (i = 0; i < kvm->slots.count && !err; i++)
+        err = set_log(kvm, &kvm->slots.slot[i]);
+    if (!err)
+        return 0;
+    kvm->log_all = !on;
+    /* The last one was refused. */
+    for (i--; i > 0; i--) {
+        if (set_log(kvm, &kvm->slots.slot[i - 1]))
+            kvm->damaged = true;
+    }
+    return err;
+}
+
+/* Of a slot that could not be taken back, the log may be another than it should be, which the table does not say. */
+static bool mend_logs(struct gmem_kvm *kvm)
+{
+    bool mended = true;
+    size_t i;
+
+    for (i = 0; i < kvm->slots.count; i++)
+        mended = !set_log(kvm, &kvm->slots.slot[i]) && mended;
+    return mended;
+}
+
 /* --- begin and commit --- */
 
 /* A begin of an undo takes back the latest commit here. */
@@ -504,7 +552,8 @@ static int on_commit(struct gmem_listener *listener)
         gmem__wanted_revert(&kvm->wanted);
         return err;
     }
-    kvm->damaged = false;
+    if (kvm->damaged)
+        kvm->damaged = !mend_logs(kvm);
     last = kvm->last; /* it may have moved */
     kvm->last = kvm->plan;
     kvm->plan = last;
@@ -513,35 +562,6 @@ static int on_commit(struct gmem_listener *listener)
     kvm->note_count = 0;
     kvm->undoing = false;
     return 0;
-}
-
-/* --- logging everything --- */
-
-static int set_log_all(struct gmem_kvm *kvm, bool on)
-{
-    size_t i;
-    int err = 0;
-
-    kvm->log_all = on;
-    for (i = 0; i < kvm->slots.count && !err; i++) {
-        const struct gmem__slot *slot = &kvm->slots.slot[i];
-        struct gmem__slot_op op = {.kind = GMEM__SLOT_FLAGS, .slot = *slot, .old_flags = slot->run.flags};
-
-        if (slot->run.flags & log_flag)
-            continue;
-        err = set_slot(kvm, slot, effective_flags(kvm, slot->run.flags), false);
-        count_call(kvm, &op, err);
-    }
-    return err;
-}
-
-static int switch_log_all(struct gmem_kvm *kvm, bool on)
-{
-    int err = kvm->log_all == on ? 0 : set_log_all(kvm, on);
-
-    if (err)
-        (void)set_log_all(kvm, !on);
-    return err;
 }
 
 static int on_log_global_start(struct gmem_listener *listener)

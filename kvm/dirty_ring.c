@@ -18,9 +18,22 @@
  *      the next that succeeds. No more are taken than there is room for.
  *  (c) The kernel says that a ring is full while part of it is free, and keeps that for what a processor writes until it is
  *      told. Kernels that emulate many instructions at a time (without unrestricted guests) can run over nevertheless:
- *      then entries are lost, and their pages are watched no longer. That shows as a ring without a free entry. From then on
- *      every harvest marks all that is logged, which loses nothing, and entries that the kernel counts but has lost are
- *      given back so that it finds its ring empty.
+ *      they write over entries that nobody has taken, or that were given back and not yet reset. Then entries are lost, and
+ *      their pages are watched no longer. That shows as a ring without a free entry, or as a reset that does not get on. From
+ *      then on every harvest marks all that is logged, which loses nothing.
+ *
+ * A ring that ran over works on:
+ *
+ *  (d) An entry is given back only if the kernel has it before it: else its reset would come past what it writes, and it
+ *      would take the ring for full for ever. Entries are written in order. So an entry that is not 0 proves all
+ *      before it, back to the kernel's position, which is at most a lap; and who turns dirty entries into such that are to be
+ *      reset, each at most once, gives back no more than there were. That holds while processors go on writing.
+ *  (e) The kernel's position is known exactly. If it did all that was asked for, it is where we are. If not, it is at the first
+ *      entry that it gets on from when that alone is given back.
+ *  (f) What the kernel counts and has lost keeps a ring from looking empty to it: its position is at an entry that is 0,
+ *      and what it writes next comes further on. Then all before that is given back (d). If it counts so many that it
+ *      lets the processor write nothing, this one says that its ring is full, again, and there was nothing in it
+ *      in between. Then there is one to be given back.
  */
 #include "dirty.h"
 #include "internal.h"
@@ -36,15 +49,20 @@
 #define KVM_DIRTY_LOG_PAGE_OFFSET 0
 #endif
 
-/* Calls in a row that reset nothing before a reset is put off. */
-#define RESET_TRIES 64u
+/* Calls in a row that reset nothing before a reset is given up. */
+#define RESET_TRIES 16u
+/* How often a ring that goes on running over is emptied in one harvest. */
+#define MEND_LAPS 4u
 
 struct ring_vcpu {
     struct ring_vcpu *next;
     struct kvm_dirty_gfn *gfn; /* shared with the kernel */
-    uint32_t fetch;            /* next entry to be taken; counts on without end */
+    uint32_t reset;            /* the kernel's position: the next entry that it resets; counts on without end */
+    uint32_t fetch;            /* next entry to be taken: at most a lap further */
     uint32_t count;            /* of taken[]: not all reset yet */
     int fd;
+    bool overrun; /* (c) */
+    bool idle;    /* (f): nothing was in it since the processor came with a full ring */
     struct kvm_dirty_gfn taken[];
 };
 
@@ -53,8 +71,8 @@ struct gmem_kvm_ring {
     uint64_t page_size;
     pthread_mutex_t lock;
     struct ring_vcpu *vcpus;
-    uint64_t waiting; /* entries taken and not reset */
-    bool overrun;     /* (c) */
+    uint64_t strangers; /* entries given back by processors that went before they were reset */
+    bool overrun;       /* (c): of any that ever was */
     struct gmem__ring_sink *sinks;
     struct gmem_kvm_ring_stats stats; /* atomic, relaxed: they count */
 };
@@ -80,9 +98,11 @@ static struct kvm_dirty_gfn *entry_at(const struct gmem_kvm_ring *ring, const st
 }
 
 /* Acquire: slot and offset were written before, and so were the entries before it. */
-static bool is_dirty(const struct kvm_dirty_gfn *gfn)
+static uint32_t state_of(const struct kvm_dirty_gfn *gfn)
 {
-    return (__atomic_load_n(&gfn->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_MASK) == KVM_DIRTY_GFN_F_DIRTY;
+    uint32_t flags = __atomic_load_n(&gfn->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_MASK;
+
+    return flags & KVM_DIRTY_GFN_F_RESET ? KVM_DIRTY_GFN_F_RESET : flags;
 }
 
 /* Release: the entry is read. */
@@ -91,75 +111,65 @@ static void give_back(struct kvm_dirty_gfn *gfn)
     __atomic_store_n(&gfn->flags, (uint32_t)KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
 }
 
-/*
- * (c): whether there is something to take behind entries that the kernel counts and has lost. These are given back, so
- * that it counts them no more. Entries are written in order; so if the next one is dirty after all, there is no gap.
- */
-static bool skip_gap(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+static uint32_t waiting(const struct ring_vcpu *vcpu)
 {
-    uint32_t gap = 1;
-
-    if (!ring->overrun)
-        return false;
-    while (gap < ring->options.entries && !is_dirty(entry_at(ring, vcpu, vcpu->fetch + gap)))
-        gap++;
-    if (gap == ring->options.entries)
-        return is_dirty(entry_at(ring, vcpu, vcpu->fetch));
-    if (is_dirty(entry_at(ring, vcpu, vcpu->fetch)))
-        return true;
-    ring->waiting += gap;
-    for (; gap > 0; gap--)
-        give_back(entry_at(ring, vcpu, vcpu->fetch++));
-    return true;
+    return vcpu->fetch - vcpu->reset;
 }
 
-static bool is_full(const struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu)
-{
-    uint32_t i;
-
-    for (i = 0; i < ring->options.entries; i++) {
-        if (!__atomic_load_n(&entry_at(ring, vcpu, i)->flags, __ATOMIC_ACQUIRE))
-            return false;
-    }
-    return true;
-}
-
-/* No entry of a ring is free: it ran over. All is given back, also what the kernel wrote over and what was not taken. */
 static void note_overrun(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
 {
-    uint32_t i, rest = ring->options.entries - vcpu->count;
-
+    vcpu->overrun = true;
     ring->overrun = true;
     count(&ring->stats.overruns, 1);
-    for (i = 0; i < ring->options.entries; i++)
-        give_back(entry_at(ring, vcpu, i));
-    vcpu->fetch += rest;
-    ring->waiting += rest;
 }
 
-/* Take what a ring has; at most as much as fits, so that a guest that goes on writing does not keep us here. */
-static uint32_t take(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+/* A dirty entry. Where there is no room for it, the ring ran over, and everything is marked. */
+static void take_entry(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu, struct kvm_dirty_gfn *gfn)
 {
-    uint32_t before = vcpu->count;
-
-    while (vcpu->count < ring->options.entries) {
-        struct kvm_dirty_gfn *gfn = entry_at(ring, vcpu, vcpu->fetch);
-
-        if (!is_dirty(gfn)) {
-            if (skip_gap(ring, vcpu))
-                continue;
-            break;
-        }
+    if (vcpu->count < ring->options.entries) {
         vcpu->taken[vcpu->count].slot = gfn->slot;
         vcpu->taken[vcpu->count].offset = gfn->offset;
         vcpu->count++;
-        vcpu->fetch++;
-        give_back(gfn);
     }
-    ring->waiting += vcpu->count - before;
-    if (vcpu->count == ring->options.entries && is_full(ring, vcpu))
+    give_back(gfn);
+}
+
+/* (f): how many entries are before the next that is not 0; none if there is no such. */
+static uint32_t gap_of(const struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu)
+{
+    uint32_t gap = 0, most = ring->options.entries - waiting(vcpu);
+
+    while (vcpu->overrun && gap < most && !state_of(entry_at(ring, vcpu, vcpu->fetch + gap)))
+        gap++;
+    return vcpu->overrun && gap < most ? gap : 0;
+}
+
+/* Take what a ring has; at most a lap, so that a guest that goes on writing does not keep us here. */
+static void take(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    uint32_t taken = 0, gap;
+
+    while (waiting(vcpu) < ring->options.entries) {
+        struct kvm_dirty_gfn *gfn = entry_at(ring, vcpu, vcpu->fetch);
+        uint32_t state = state_of(gfn);
+
+        if (state == KVM_DIRTY_GFN_F_DIRTY) {
+            take_entry(ring, vcpu, gfn);
+            taken++;
+        }
+        gap = state ? 1 : gap_of(ring, vcpu);
+        if (!gap)
+            break;
+        for (; gap > 0; gap--) {
+            if (!state)
+                give_back(entry_at(ring, vcpu, vcpu->fetch));
+            vcpu->fetch++;
+        }
+        vcpu->idle = false;
+    }
+    count(&ring->stats.harvested, taken);
+    if (waiting(vcpu) == ring->options.entries)
         note_overrun(ring, vcpu);
-    return vcpu->count - before;
 }
 
 static void mark(struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu)
@@ -173,10 +183,10 @@ static void mark(struct gmem_kvm_ring *ring, const struct ring_vcpu *vcpu)
 }
 
 /*
- * Have the kernel watch the pages of all entries taken again. It says how many it did, and stops in between when this
- * thread has a signal to handle; so these wait. -EINTR: it did not get on nevertheless.
+ * Have the kernel reset entries until it did so many, or gets on no more; how many is added up. It stops in between when this
+ * thread has a signal to handle; so these wait.
  */
-static int reset(struct gmem_kvm_ring *ring)
+static int call_reset(struct gmem_kvm_ring *ring, uint64_t wanted, uint64_t *ret_done)
 {
     unsigned tries = RESET_TRIES;
     sigset_t all, before;
@@ -184,33 +194,94 @@ static int reset(struct gmem_kvm_ring *ring)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (ring->waiting > 0 && tries > 0 && done >= 0) {
+    while (*ret_done < wanted && tries > 0) {
         done = call_kernel(ring, KVM_RESET_DIRTY_RINGS, NULL);
         if (done < 0)
             break;
         count(&ring->stats.resets, 1);
-        ring->waiting -= (uint64_t)done < ring->waiting ? (uint64_t)done : ring->waiting;
+        *ret_done += (uint64_t)done;
         tries = done > 0 ? RESET_TRIES : tries - 1;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (done < 0)
-        return done;
-    return ring->waiting > 0 ? -EINTR : 0;
+    return done < 0 ? done : 0;
 }
 
-/* A ring that ran over while it was emptied keeps a reset from getting on. */
-static int mend_and_reset(struct gmem_kvm_ring *ring)
+/*
+ * (e): the kernel did not reset all that was given back, and stands still. So only a ring in which an entry is given back gets
+ * on, and only if that is where the kernel is. Entries that are 0 it has reset; dirty ones it has reset
+ * and written again, or written over. 1: found, and it got on. 0: it had reset all.
+ */
+static int find_position(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    for (; waiting(vcpu) > 0; vcpu->reset++) {
+        struct kvm_dirty_gfn *gfn = entry_at(ring, vcpu, vcpu->reset);
+        uint32_t state = state_of(gfn);
+        uint64_t done = 0;
+        int err;
+
+        if (!state)
+            continue;
+        if (state == KVM_DIRTY_GFN_F_DIRTY)
+            take_entry(ring, vcpu, gfn);
+        err = call_reset(ring, 1, &done);
+        if (err && state == KVM_DIRTY_GFN_F_DIRTY)
+            __atomic_store_n(&gfn->flags, (uint32_t)KVM_DIRTY_GFN_F_DIRTY, __ATOMIC_RELEASE);
+        if (err)
+            return err;
+        if (done > 0) {
+            vcpu->reset += (uint32_t)done;
+            if (state == KVM_DIRTY_GFN_F_DIRTY)
+                note_overrun(ring, vcpu);
+            return 1;
+        }
+        if (state == KVM_DIRTY_GFN_F_RESET)
+            return -EINTR;
+    }
+    return 0;
+}
+
+/* Empty a ring in which alone the kernel gets on, and where it is known. What is left then is for the next harvest. */
+static int mend(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    unsigned laps = MEND_LAPS;
+    int err = 0;
+
+    do {
+        uint64_t done = 0;
+
+        vcpu->fetch = vcpu->reset;
+        take(ring, vcpu);
+        err = call_reset(ring, waiting(vcpu), &done);
+        vcpu->reset += (uint32_t)done;
+    } while (!err && waiting(vcpu) > 0 && --laps > 0);
+    return err;
+}
+
+/*
+ * Have the kernel watch the pages of all entries taken again. -EINTR: it stopped though nothing keeps it from getting on.
+ */
+static int reset(struct gmem_kvm_ring *ring)
 {
     struct ring_vcpu *vcpu;
-    bool mended = false;
+    uint64_t wanted = ring->strangers, done = 0;
+    int err;
 
+    for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next)
+        wanted += waiting(vcpu);
+    err = call_reset(ring, wanted, &done);
+    if (err)
+        return err;
+    ring->strangers = 0;
     for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next) {
-        if (is_full(ring, vcpu)) {
-            note_overrun(ring, vcpu);
-            mended = true;
-        }
+        if (done == wanted)
+            vcpu->reset = vcpu->fetch;
     }
-    return mended ? reset(ring) : -EINTR;
+    for (vcpu = ring->vcpus; vcpu && err >= 0; vcpu = vcpu->next) {
+        err = find_position(ring, vcpu);
+        if (err > 0)
+            err = mend(ring, vcpu);
+    }
+    return err;
 }
 
 /* (a), (b). done: all of it is reset. */
@@ -233,12 +304,11 @@ static int take_and_reset(struct gmem_kvm_ring *ring)
     /* What an earlier reset left comes first: then all that is taken is all that waits. */
     err = reset(ring);
     if (err)
-        return err == -EINTR ? mend_and_reset(ring) : err;
+        return err;
     mark_taken(ring, true);
     for (vcpu = ring->vcpus; vcpu; vcpu = vcpu->next)
-        count(&ring->stats.harvested, take(ring, vcpu));
-    err = reset(ring);
-    return err == -EINTR ? mend_and_reset(ring) : err;
+        take(ring, vcpu);
+    return reset(ring);
 }
 
 /* With the lock held. */
@@ -263,12 +333,46 @@ int gmem__ring_harvest(gmem_kvm_ring *ring)
     return err;
 }
 
-int gmem_kvm_ring_serve_full(gmem_kvm_ring *ring)
+static struct ring_vcpu **find(struct gmem_kvm_ring *ring, int fd)
 {
+    struct ring_vcpu **at = &ring->vcpus;
+
+    while (*at && (*at)->fd != fd)
+        at = &(*at)->next;
+    return at;
+}
+
+/* (f): the processor has come here before, has run since, and there was nothing in its ring. */
+static int release_one(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    give_back(entry_at(ring, vcpu, vcpu->fetch));
+    vcpu->fetch++;
+    return reset(ring);
+}
+
+static int serve_full(struct gmem_kvm_ring *ring, struct ring_vcpu *vcpu)
+{
+    int err = harvest(ring);
+
+    if (err || !vcpu)
+        return err;
+    if (vcpu->idle)
+        err = release_one(ring, vcpu);
+    vcpu->idle = !err && vcpu->overrun && !waiting(vcpu);
+    return err;
+}
+
+int gmem_kvm_ring_serve_full(gmem_kvm_ring *ring, int vcpu_fd)
+{
+    int err;
+
     if (!ring)
         return -EINVAL;
     count(&ring->stats.full, 1);
-    return gmem__ring_harvest(ring);
+    pthread_mutex_lock(&ring->lock);
+    err = serve_full(ring, *find(ring, vcpu_fd));
+    pthread_mutex_unlock(&ring->lock);
+    return err;
 }
 
 void gmem__ring_add_sink(gmem_kvm_ring *ring, struct gmem__ring_sink *sink)
@@ -294,15 +398,6 @@ void gmem__ring_remove_sink(gmem_kvm_ring *ring, struct gmem__ring_sink *sink)
 }
 
 /* --- virtual processors --- */
-
-static struct ring_vcpu **find(struct gmem_kvm_ring *ring, int fd)
-{
-    struct ring_vcpu **at = &ring->vcpus;
-
-    while (*at && (*at)->fd != fd)
-        at = &(*at)->next;
-    return at;
-}
 
 static int add(struct gmem_kvm_ring *ring, int fd)
 {
@@ -361,10 +456,9 @@ void gmem_kvm_ring_remove_vcpu(gmem_kvm_ring *ring, int vcpu_fd)
     vcpu = *at;
     if (vcpu) {
         *at = vcpu->next;
+        ring->strangers += waiting(vcpu);
         unmap(ring, vcpu);
     }
-    if (!ring->vcpus)
-        ring->waiting = 0;
     pthread_mutex_unlock(&ring->lock);
 }
 

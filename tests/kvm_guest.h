@@ -245,7 +245,7 @@ static int guest_serve(struct guest_cpu *cpu)
 
     if (cpu->run->exit_reason == KVM_EXIT_DIRTY_RING_FULL && guest->ring) {
         cpu->full++;
-        return gmem_kvm_ring_serve_full(guest->ring);
+        return gmem_kvm_ring_serve_full(guest->ring, cpu->fd);
     }
     cpu->exits += cpu->run->exit_reason == KVM_EXIT_MMIO || cpu->run->exit_reason == KVM_EXIT_IO;
     if (guest->coalesced)
@@ -260,7 +260,7 @@ static void *guest_run(void *opaque)
     struct guest_cpu *cpu = opaque;
     int ran, why, err = 0;
 
-    cpu->stopped = UINT32_MAX;
+    __atomic_store_n(&cpu->stopped, UINT32_MAX, __ATOMIC_RELAXED);
     while (!err) {
         guest_enter(cpu);
         ran = ioctl(cpu->fd, KVM_RUN, 0);
@@ -272,13 +272,19 @@ static void *guest_run(void *opaque)
             err = guest_serve(cpu);
     }
     if (err == -ENOTSUP)
-        cpu->stopped = cpu->run->exit_reason;
+        __atomic_store_n(&cpu->stopped, cpu->run->exit_reason, __ATOMIC_RELAXED);
     return NULL;
 }
 
 static inline void guest_start(struct guest_cpu *cpu)
 {
+    cpu->stopped = UINT32_MAX;
     assert_int_equal(pthread_create(&cpu->thread, NULL, guest_run, cpu), 0);
+}
+
+static inline bool guest_halted(const struct guest_cpu *cpu)
+{
+    return __atomic_load_n(&cpu->stopped, __ATOMIC_RELAXED) == KVM_EXIT_HLT;
 }
 
 static inline void guest_join(struct guest_cpu *cpu)

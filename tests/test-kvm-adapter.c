@@ -1077,6 +1077,54 @@ static void test_log_everything(void **state)
     machine_free(machine);
 }
 
+static unsigned logged_slots(const struct machine *machine)
+{
+    unsigned i, found = 0;
+
+    for (i = 0; i < SLOTS; i++)
+        found += machine->kernel.slot[i].memory_size && machine->kernel.slot[i].flags & LOG;
+    return found;
+}
+
+/* (b): one slot's log can't be taken back. The others' is, and the next commit, be it about something else, mends the one. */
+static void test_log_everything_is_mended(void **state)
+{
+    unsigned on, policy;
+
+    (void)state;
+    for (on = 0; on < 2; on++) {
+        for (policy = 0; policy < 2; policy++) {
+            struct machine *machine = machine_new(policy ? GMEM_KVM_POLICY_REFERENCE : GMEM_KVM_POLICY_KEEP);
+            unsigned before;
+
+            attach(machine);
+            if (!on)
+                assert_int_equal(gmem_vm_set_global_log(machine->vm, true), 0);
+            before = logged_slots(machine);
+            machine->kernel.calls = 0;
+            machine->kernel.fail_from = 3; /* the fourth slot, and on the way back the third */
+            machine->kernel.fail_count = 2;
+            machine->kernel.fail_with = ENOMEM;
+            assert_int_equal(gmem_vm_set_global_log(machine->vm, on), -ENOMEM);
+            assert_int_equal(machine->kernel.calls, 7);
+            assert_int_equal(logged_slots(machine), on ? before + 1 : before - 1);
+            /* It is refused once more. */
+            machine->kernel.calls = 0;
+            machine->kernel.fail_from = 0;
+            machine->kernel.fail_count = 100;
+            assert_int_equal(gmem_region_set_romd(machine->flash, false), -ENOMEM);
+            machine->kernel.fail_count = 0;
+            assert_int_equal(gmem_region_set_romd(machine->flash, false), 0);
+            assert_int_equal(gmem_region_set_romd(machine->flash, true), 0);
+            assert_int_equal(logged_slots(machine), before);
+            machine->kernel.calls = 0;
+            assert_int_equal(gmem_region_set_romd(machine->flash, false), 0); /* mended: no more calls than it takes */
+            assert_int_equal(machine->kernel.calls, 1);
+            machine_free(machine);
+        }
+    }
+}
+
 /* Ends that are no whole pages get no slot, nor does memory that lies between the host's pages. */
 static void test_unaligned(void **state)
 {
@@ -1646,6 +1694,7 @@ int main(void)
         cmocka_unit_test(test_beyond_the_processor),
         cmocka_unit_test(test_dirty_log),
         cmocka_unit_test(test_log_everything),
+        cmocka_unit_test(test_log_everything_is_mended),
         cmocka_unit_test(test_unaligned),
         cmocka_unit_test(test_split),
         cmocka_unit_test(test_mark),

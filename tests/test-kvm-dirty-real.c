@@ -24,6 +24,7 @@
 #define BASE 0x100000u
 #define PAGE 4096u
 #define CLIENTS 2u
+#define CHURN 4000u /* at most, if a processor never halts */
 
 /* For flat protected mode: ecx times, count at edi in the page of esi that ebx, a linear congruential generator, and edx choose. */
 extern const uint8_t count_pages[], count_pages_end[], count_tight[], count_tight_end[];
@@ -241,7 +242,7 @@ static void *client_run(void *opaque)
     return NULL;
 }
 
-/* The host writes the same pages, in words of its own. */
+/* The host writes the same pages, in words of its own. What it marks hides what is lost of the guest's: so not in all scenarios. */
 static void *write_on(void *opaque)
 {
     struct world *world = opaque;
@@ -290,6 +291,15 @@ static void check_copies(struct world *world, unsigned round)
     assert_int_equal(lost, 0);
 }
 
+static bool all_halted(const struct world *world)
+{
+    unsigned i;
+
+    for (i = 0; i < GUEST_CPUS && guest_halted(&world->guest->cpu[i]);)
+        i++;
+    return i == GUEST_CPUS;
+}
+
 static void one_round(struct world *world, const struct scenario *scenario, unsigned round)
 {
     unsigned i;
@@ -300,8 +310,11 @@ static void one_round(struct world *world, const struct scenario *scenario, unsi
         assert_int_equal(pthread_create(&world->client[i].thread, NULL, client_run, &world->client[i]), 0);
     if (scenario->host_writes)
         assert_int_equal(pthread_create(&world->writer, NULL, write_on, world), 0);
-    for (i = 0; scenario->churn && i < 6; i++)
+    /* As long as they write, so that what they wrote is in slots that go. An even number of times. */
+    for (i = 0; scenario->churn && i < CHURN && (i < 6 || i % 2 || !all_halted(world)); i++) {
         assert_int_equal(gmem_region_set_enabled(world->overlay, i % 2 == 0), 0);
+        (void)usleep(200);
+    }
     for (i = 0; i < GUEST_CPUS; i++)
         guest_join(&world->guest->cpu[i]);
     __atomic_store_n(&world->stop, true, __ATOMIC_RELEASE);
@@ -366,7 +379,7 @@ static void run_scenario(const struct scenario *scenario)
     world_free(world);
 }
 
-#define USUAL .pages = 256, .rounds = 3, .writes = 2500
+#define USUAL .pages = 4096, .rounds = 3, .writes = 2500
 
 #define SCENARIO(name, ...)                                                                                            \
     static void test_##name(void **state)                                                                              \
@@ -379,14 +392,14 @@ static void run_scenario(const struct scenario *scenario)
 SCENARIO(get, USUAL, .mode = GMEM_KVM_DIRTY_GET)
 SCENARIO(get_host, USUAL, .mode = GMEM_KVM_DIRTY_GET, .host_writes = true)
 SCENARIO(get_churn, USUAL, .mode = GMEM_KVM_DIRTY_GET, .churn = true)
-SCENARIO(get_churn_pause, USUAL, .mode = GMEM_KVM_DIRTY_GET, .churn = true, .pause = true, .host_writes = true)
+SCENARIO(get_churn_pause, USUAL, .mode = GMEM_KVM_DIRTY_GET, .churn = true, .pause = true)
 SCENARIO(manual, USUAL, .mode = GMEM_KVM_DIRTY_MANUAL)
 SCENARIO(manual_churn, USUAL, .mode = GMEM_KVM_DIRTY_MANUAL, .churn = true)
 SCENARIO(init, USUAL, .mode = GMEM_KVM_DIRTY_MANUAL_INIT)
 SCENARIO(init_host, USUAL, .mode = GMEM_KVM_DIRTY_MANUAL_INIT, .host_writes = true)
 SCENARIO(init_churn_pause, USUAL, .mode = GMEM_KVM_DIRTY_MANUAL_INIT, .churn = true, .pause = true, .host_writes = true)
 SCENARIO(ring, USUAL, .mode = GMEM_KVM_DIRTY_RING, .pause = true)
-SCENARIO(ring_churn, USUAL, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .churn = true, .host_writes = true)
+SCENARIO(ring_churn, USUAL, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .churn = true)
 SCENARIO(ring_full, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .pages = 4096, .rounds = 2, .writes = 6000,
          .entries = 1024, .wait = 50000)
 SCENARIO(ring_overrun, .mode = GMEM_KVM_DIRTY_RING, .pause = true, .pages = 4096, .rounds = 2, .writes = 6000,

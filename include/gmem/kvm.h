@@ -18,6 +18,10 @@
  * guest for just that moment (G12). Without them, a vCPU that reads or writes there exits, and the
  * exit is served from the view before the commit; a vCPU that fetches instructions there fails
  * (KVM_EXIT_INTERNAL_ERROR, or what the processor makes of it).
+ *
+ * A commit that is refused after it removed memory is the exception: if it cut nothing, the guest was
+ * not held out, and until the memory is added again it is missing, as without pause. That is a
+ * commit of which the kernel refuses a later slot call, or which a listener refuses that is called later.
  */
 #ifndef GMEM_KVM_H
 #define GMEM_KVM_H
@@ -81,7 +85,8 @@ struct gmem_kvm_options {
      * Both or neither. pause returns when no vCPU is in the guest, and none enters before resume
      * is called. They are called in pairs around the slot calls of a commit, or of its undoing, that
      * cut live memory: some address is in a slot that is removed and in one that is added. Never
-     * around others, nor when adapters begin and end. They run on the committing thread, in the
+     * around others (so not around one that removes memory, and is refused and taken back), nor
+     * when adapters begin and end. They run on the committing thread, in the
      * listener's commit callback with the vm's writer turn held: they may access the vm, not edit
      * it. The thread may be a vCPU's own, which is outside of KVM_RUN then and not to be waited
      * for. Waiting for a vCPU that waits for the turn, or for a lock that this thread has, would
@@ -105,7 +110,10 @@ struct gmem_kvm_options {
 GMEM_API int gmem_kvm_create(gmem_space *space, const struct gmem_kvm_options *options,
                              gmem_kvm **ret_kvm) GMEM_MUST_CHECK;
 
-/* Remove all slots and detach. NULL is allowed. */
+/*
+ * Remove all slots and detach. NULL is allowed. Not from a listener callback or inside a transaction
+ * (as gmem_listener_unregister()).
+ */
 GMEM_API void gmem_kvm_destroy(gmem_kvm *kvm);
 
 /* Counters since the adapter was created. */
@@ -150,7 +158,9 @@ GMEM_API const char *gmem_kvm_mark(void *opaque, const struct gmem_section *sect
  * Serve an exit of a vCPU for memory (KVM_EXIT_MMIO) or ports (KVM_EXIT_IO, string instructions
  * included) with the accesses of the two spaces. Data is put where KVM_RUN takes it from.
  * *ret_result (may be NULL) says how the guest's accesses fared; a failed one has read all ones or
- * zero, as its space says. Runs on the vCPU's thread, calls device callbacks.
+ * zero, as its space says. Runs on the vCPU's thread, calls device callbacks. Where there is an
+ * address space (as_id) 1, for system management mode, memory is the caller's choice for each exit: that of
+ * as_id 1 if run->flags has KVM_RUN_X86_SMM.
  *
  * -ENOTSUP  another exit reason: nothing was done
  * -EINVAL   a NULL argument, or a kvm_run that makes no sense

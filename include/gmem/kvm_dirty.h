@@ -19,6 +19,9 @@
  * clients at once, each at its own pace, if all do so: log_clear takes from the kernel's log only what a sync has handed to
  * all clients and nobody cleared since. A client that leaves log_clear out finds pages dirty again and again, and loses writes
  * if another one does not leave it out. Without manual protection and with rings log_clear does nothing and may be left out.
+ * With rings, every section that a sync is about has the processors held out and all rings emptied, since a listener hears of one
+ * after the other: gmem_vm_log_sync() does so once for each logged section, and a monitor that polls does better to
+ * sync the regions that it needs.
  *
  * A slot that is removed (or changed, which removes it) while it is logged loses nothing: with pause the guest is kept
  * out, its log fetched, and the slot removed; without, or if the kernel refuses the log, all of the slot is marked dirty.
@@ -77,7 +80,10 @@ struct gmem_kvm_dirty_options {
 GMEM_API int gmem_kvm_dirty_create(gmem_kvm *kvm, const struct gmem_kvm_dirty_options *options,
                                    gmem_kvm_dirty **ret_dirty) GMEM_MUST_CHECK;
 
-/* Stop following. What the kernel has logged and nobody fetched is lost. NULL is allowed. */
+/*
+ * Stop following. What the kernel has logged and nobody fetched is lost. NULL is allowed. Not from a listener callback or
+ * inside a transaction (as gmem_listener_unregister()).
+ */
 GMEM_API void gmem_kvm_dirty_destroy(gmem_kvm_dirty *dirty);
 
 /* The mode that AUTO came to. */
@@ -134,14 +140,15 @@ GMEM_API int gmem_kvm_ring_add_vcpu(gmem_kvm_ring *ring, int vcpu_fd) GMEM_MUST_
 GMEM_API void gmem_kvm_ring_remove_vcpu(gmem_kvm_ring *ring, int vcpu_fd);
 
 /*
- * Serve KVM_EXIT_DIRTY_RING_FULL: empty all rings into the bitmaps, so that the processor can run again. On its thread;
- * also of use at any other time, to keep rings from filling. Waits for other threads that do the same; calls nothing of the
- * caller's but ioctl.
+ * Serve KVM_EXIT_DIRTY_RING_FULL of the processor vcpu_fd: empty all rings into the bitmaps, so that it can run again. On its
+ * thread, once for each such exit. With vcpu_fd -1 also of use at any other time and on any thread, to keep rings from filling. Waits
+ * for other threads that do the same; calls nothing of the caller's but ioctl.
  *
  * -EINVAL  ring is NULL
- * other    what KVM_RESET_DIRTY_RINGS failed with; nothing is lost, and the next call tries again
+ * -EINTR   the kernel does not go on resetting, though it should; nothing is lost, and the next call tries again
+ * other    what KVM_RESET_DIRTY_RINGS failed with; as -EINTR
  */
-GMEM_API int gmem_kvm_ring_serve_full(gmem_kvm_ring *ring) GMEM_MUST_CHECK;
+GMEM_API int gmem_kvm_ring_serve_full(gmem_kvm_ring *ring, int vcpu_fd) GMEM_MUST_CHECK;
 
 struct gmem_kvm_ring_stats {
     uint64_t harvested; /* entries taken from rings */
@@ -149,8 +156,10 @@ struct gmem_kvm_ring_stats {
     uint64_t strays;    /* entries of slots that are gone, or outside their slot */
     uint64_t full;      /* calls of gmem_kvm_ring_serve_full() */
     /*
-     * Rings that the kernel let run over, which it must not: entries are lost. From the first on all that is logged is marked dirty
-     * by every sync, so that nothing else is. Larger rings help.
+     * How often a ring was found that the kernel let run over (or that it filled to the last entry), which it must not: entries are
+     * lost. From the first on every sync marks all that is logged, so that nothing else is. That is no error, and the ring
+     * works on; if it ran over by nearly its whole length or more, its processor comes with a full ring as many times, one after
+     * the other, before it runs. Larger rings help.
      */
     uint64_t overruns;
 };

@@ -64,7 +64,10 @@ struct gmem_kvm_eventfds_options {
 GMEM_API int gmem_kvm_eventfds_create(gmem_space *space, const struct gmem_kvm_eventfds_options *options,
                                       gmem_kvm_eventfds **ret_eventfds) GMEM_MUST_CHECK;
 
-/* Take them all from the kernel and detach. NULL is allowed. */
+/*
+ * Take them all from the kernel and detach. NULL is allowed. Not from a listener callback or inside a transaction (as
+ * gmem_listener_unregister()).
+ */
 GMEM_API void gmem_kvm_eventfds_destroy(gmem_kvm_eventfds *eventfds);
 
 /* How many the kernel has now, and (ret_missing, may be NULL) how many it should have but refused to take back. Any thread. */
@@ -100,7 +103,8 @@ GMEM_API int gmem_kvm_coalesced_create(gmem_space *memory, gmem_space *ports,
 
 /*
  * Deliver what is in the ring, take all intervals from the kernel, detach. No virtual processor may run. To be called where
- * gmem_thread_busy() is false: elsewhere what is in the ring is dropped. NULL is allowed.
+ * gmem_thread_busy() is false: elsewhere what is in the ring is dropped. Not from a listener callback or inside a
+ * transaction (as gmem_listener_unregister()). NULL is allowed.
  */
 GMEM_API void gmem_kvm_coalesced_destroy(gmem_kvm_coalesced *coalesced);
 

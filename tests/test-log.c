@@ -49,13 +49,13 @@ static int hear(struct gmem_listener *listener, const char *format, ...)
 static int on_sync(struct gmem_listener *listener, const struct gmem_section *section)
 {
     return hear(listener, "sync:%s:%llx+%llx", gmem_region_name(section->region), (unsigned long long)section->offset,
-                (unsigned long long)(section->last - section->first + 1));
+                (unsigned long long)section->last - section->first + 1);
 }
 
 static int on_clear(struct gmem_listener *listener, const struct gmem_section *section)
 {
     return hear(listener, "clear:%s:%llx+%llx", gmem_region_name(section->region), (unsigned long long)section->offset,
-                (unsigned long long)(section->last - section->first + 1));
+                (unsigned long long)section->last - section->first + 1);
 }
 
 static int on_start(struct gmem_listener *listener)

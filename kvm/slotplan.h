@@ -154,7 +154,10 @@ struct gmem__run gmem__run_piece(const struct gmem__run *run, uint64_t max, size
 int gmem__slots_reserve(struct gmem__slots *slots, size_t count);
 int gmem__slotplan_reserve(struct gmem__slotplan *plan, size_t count);
 
-/* Index of the first slot that ends at or after addr; the count if there is none. */
+/* Index of the first of count runs, by rising gpa, that ends at or after addr; the count if there is none. */
+size_t gmem__runs_find(const struct gmem__run *run, size_t count, uint64_t addr);
+
+/* The same of slots. */
 size_t gmem__slots_find(const struct gmem__slots *slots, uint64_t addr);
 
 /* Enter in slots what an operation did. There must be room. */

@@ -56,24 +56,6 @@ void gmem__keep_work_free(struct gmem__keep_work *work)
 
 /* --- what is wanted --- */
 
-/* Index of the first wanted run that ends at or after addr. */
-static size_t find_wanted(const struct gmem__keep_input *in, uint64_t addr)
-{
-    size_t low = 0;
-    size_t high = in->wanted_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (gmem__run_last(&in->wanted[middle]) < addr) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 /* Whether an address in both would be the same memory with the same flags. */
 static bool same_memory(const struct gmem__run *a, const struct gmem__run *b)
 {
@@ -93,7 +75,7 @@ static bool is_right(const struct gmem__keep_input *in, const struct gmem__run *
     uint32_t log = 0;
     size_t i;
 
-    for (i = find_wanted(in, at); i < in->wanted_count; i++) {
+    for (i = gmem__runs_find(in->wanted, in->wanted_count, at); i < in->wanted_count; i++) {
         const struct gmem__run *run = &in->wanted[i];
 
         if (run->gpa > at || !same_memory(run, slot))
@@ -181,7 +163,8 @@ static uint32_t log_of(const struct gmem__keep_input *in, uint64_t first, uint64
     uint32_t log = 0;
     size_t i;
 
-    for (i = find_wanted(in, first); i < in->wanted_count && in->wanted[i].gpa <= last; i++)
+    for (i = gmem__runs_find(in->wanted, in->wanted_count, first); i < in->wanted_count && in->wanted[i].gpa <= last;
+         i++)
         log |= in->wanted[i].flags & log_flag;
     return log;
 }
@@ -276,7 +259,8 @@ static int plan_additions(const struct gmem__keep_input *in, const struct gmem__
         const struct gmem__span *span = &work->area[area];
         size_t i;
 
-        for (i = find_wanted(in, span->first); i < in->wanted_count && in->wanted[i].gpa <= span->last && !err; i++) {
+        for (i = gmem__runs_find(in->wanted, in->wanted_count, span->first);
+             i < in->wanted_count && in->wanted[i].gpa <= span->last && !err; i++) {
             const struct gmem__run *run = &in->wanted[i];
             uint64_t last = gmem__run_last(run);
 

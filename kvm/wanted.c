@@ -43,27 +43,10 @@ static int reserve(struct gmem__wanted *wanted, size_t count)
     return err ? err : -ENOMEM;
 }
 
-static size_t find(const struct gmem__runs *runs, uint64_t addr)
-{
-    size_t low = 0;
-    size_t high = runs->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (gmem__run_last(&runs->run[middle]) < addr) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 /* The run of the range [first, last], or NULL if that has none: a run lies inside its range, and ranges are disjoint. */
 static const struct gmem__run *run_of(const struct gmem__runs *runs, uint64_t first, uint64_t last)
 {
-    size_t i = find(runs, first);
+    size_t i = gmem__runs_find(runs->run, runs->count, first);
 
     if (i == runs->count || runs->run[i].gpa < first || gmem__run_last(&runs->run[i]) > last)
         return NULL;
@@ -184,7 +167,7 @@ int gmem__wanted_change(struct gmem__wanted *wanted, const struct gmem__wanted_c
     gmem__wanted_settle(wanted);
     if (!find_window(wanted, change, &window))
         return 0;
-    wanted->at = find(&wanted->now, window.first);
+    wanted->at = gmem__runs_find(wanted->now.run, wanted->now.count, window.first);
     for (end = wanted->at; end < wanted->now.count && wanted->now.run[end].gpa <= window.last;)
         end++;
     old = end - wanted->at;

@@ -437,23 +437,6 @@ int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ram, uint64
     return err;
 }
 
-/* The live block with the lowest offset of at least from, with a reference, or NULL. */
-static gmem_ram *find_from(gmem_vm *vm, uint64_t from)
-{
-    struct gmem__link *link;
-    gmem_ram *found = NULL;
-
-    pthread_mutex_lock(&vm->mutex);
-    for (link = vm->rams.next; link != &vm->rams && !found; link = link->next) {
-        gmem_ram *ram = GMEM__OF(link, gmem_ram, link);
-
-        if (ram->offset >= from && ref_live(ram))
-            found = ram;
-    }
-    pthread_mutex_unlock(&vm->mutex);
-    return found;
-}
-
 int gmem_ram_foreach(gmem_vm *vm, gmem_ram_fn *fn, void *opaque)
 {
     uint64_t from = 0;
@@ -463,7 +446,7 @@ int gmem_ram_foreach(gmem_vm *vm, gmem_ram_fn *fn, void *opaque)
     if (!vm || !fn)
         return -EINVAL;
     /* No block begins in the last page. */
-    while (!ret && (ram = find_from(vm, from))) {
+    while (!ret && (ram = gmem__ram_from(vm, from))) {
         from = ram->offset + 1;
         ret = fn(opaque, ram);
         gmem_ram_unref(ram);

@@ -15,10 +15,8 @@
 #include "ram.h"
 #include "range.h"
 #include "rcu.h"
-
 #include "vm.h"
 #include <gmem/device.h>
-#include <gmem/ram.h>
 #include <gmem/region.h>
 
 /* Attributes a region has itself: the GMEM_RANGE_* bits, and this one. */

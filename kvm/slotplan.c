@@ -107,23 +107,6 @@ struct gmem__run gmem__run_piece(const struct gmem__run *run, uint64_t max, size
 
 /* --- the slots in use --- */
 
-size_t gmem__runs_find(const struct gmem__run *run, size_t count, uint64_t addr)
-{
-    size_t low = 0;
-    size_t high = count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (gmem__run_last(&run[middle]) < addr) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 size_t gmem__slots_find(const struct gmem__slots *slots, uint64_t addr)
 {
     size_t low = 0;

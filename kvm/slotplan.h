@@ -154,10 +154,7 @@ struct gmem__run gmem__run_piece(const struct gmem__run *run, uint64_t max, size
 int gmem__slots_reserve(struct gmem__slots *slots, size_t count);
 int gmem__slotplan_reserve(struct gmem__slotplan *plan, size_t count);
 
-/* Index of the first of count runs, by rising gpa, that ends at or after addr; the count if there is none. */
-size_t gmem__runs_find(const struct gmem__run *run, size_t count, uint64_t addr);
-
-/* The same of slots. */
+/* Index of the first slot that ends at or after addr; the count if there is none. */
 size_t gmem__slots_find(const struct gmem__slots *slots, uint64_t addr);
 
 /* Enter in slots what an operation did. There must be room. */
@@ -170,6 +167,24 @@ struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op);
 static inline uint64_t gmem__run_last(const struct gmem__run *run)
 {
     return run->gpa + (run->size - 1);
+}
+
+/* Index of the first of count runs, by rising gpa, that ends at or after addr; the count if there is none. */
+static inline size_t gmem__runs_find(const struct gmem__run *run, size_t count, uint64_t addr)
+{
+    size_t low = 0;
+    size_t high = count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (gmem__run_last(&run[middle]) < addr) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 /* Append an operation; -ENOMEM. */

@@ -28,6 +28,12 @@ struct pc_cpus_config {
 
 struct pc_cpus;
 
+struct pc_cpus_stats {
+    uint64_t instructions;
+    uint64_t ns;         /* of the host's time that executing them took */
+    uint64_t virtual_ns; /* of the guest's time */
+};
+
 struct pc_cpus_ops {
     /* Let them run. Called once. */
     int (*start)(struct pc_cpus *cpus, struct pc_error *error);
@@ -49,6 +55,12 @@ struct pc_cpus_ops {
      */
     void (*pause)(struct pc_cpus *cpus);
     void (*resume)(struct pc_cpus *cpus);
+    /* The A20 gate, with the device lock held. NULL: addresses are not masked. */
+    void (*set_a20)(struct pc_cpus *cpus, bool open);
+    /* The chipset's SMI, with the device lock held: processor 0 enters system management mode. NULL: it has none. */
+    void (*smi)(struct pc_cpus *cpus);
+    /* What was executed so far; NULL: nobody counts. When they are stopped or held. */
+    void (*stats)(const struct pc_cpus *cpus, struct pc_cpus_stats *ret);
     /* Stops them if need be. */
     void (*destroy)(struct pc_cpus *cpus);
 };
@@ -62,5 +74,24 @@ struct kvm_vm;
 /* Processors that KVM runs. error says what the kernel refused. The arrays of config are copied. */
 int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
                    struct pc_error *error) GMEM_MUST_CHECK;
+
+struct irqchip;
+struct vtime;
+
+struct cpu_interp_config {
+    struct vtime *time;      /* borrowed, as is the next; its sooner callback becomes the processors' */
+    struct irqchip *irqchip; /* its changed callback has to call cpu_interp_changed() */
+    /* What each processor sees in system management mode; NULL: there is no such mode. Borrowed. */
+    gmem_space *const *smm;
+    /* Whether data accesses in that mode meet what is outside of it (SMRAM register, D_CLS). With the device lock held. */
+    bool (*smram_closed)(void *opaque);
+    void *opaque;
+};
+
+/* Processors that are interpreted, on one thread, in virtual time. The arrays of both are copied. */
+int cpu_interp_create(const struct pc_cpus_config *config, const struct cpu_interp_config *interp, struct pc_cpus **ret,
+                      struct pc_error *error) GMEM_MUST_CHECK;
+/* The interrupt controllers have something new for processor cpu. With the device lock held. */
+void cpu_interp_changed(struct pc_cpus *cpus, unsigned cpu);
 
 #endif

@@ -57,6 +57,14 @@ static void begin_access(void *opaque)
     pci_confadd_begin(machine->pci);
 }
 
+static int create_interpreted(struct machine *machine, const struct pc_cpus_config *config, struct pc_error *error)
+{
+    const struct cpu_interp_config interp = {
+        .time = &machine->time, .irqchip = machine->irqchip, .smm = machine->cpu_smm, .opaque = machine};
+
+    return cpu_interp_create(config, &interp, &machine->cpus, error);
+}
+
 static int create_cpus(struct machine *machine, struct pc_error *error)
 {
     const struct pc_cpus_config config = {
@@ -69,7 +77,9 @@ static int create_cpus(struct machine *machine, struct pc_error *error)
         .opaque = machine,
     };
 
-    return cpu_kvm_create(machine->kvm, &config, &machine->cpus, error);
+    if (machine->kvm)
+        return cpu_kvm_create(machine->kvm, &config, &machine->cpus, error);
+    return create_interpreted(machine, &config, error);
 }
 
 static int put_together(struct machine *machine, const struct pc_config *config, struct pc_error *error)
@@ -94,7 +104,7 @@ static int put_together(struct machine *machine, const struct pc_config *config,
         err = machine_build(machine, config, error);
     if (!err && config->policy != GMEM_KVM_POLICY_REFERENCE)
         err = machine_create_slots(machine, config, error);
-    if (!err && machine->kvm)
+    if (!err && machine->accel != PC_ACCEL_NONE)
         err = create_cpus(machine, error);
     return err;
 }
@@ -120,6 +130,9 @@ int machine_create(const struct pc_config *config, struct machine **ret, struct 
     if (!machine)
         return pc_fail(error, -ENOMEM, "out of memory");
     machine->hooks = config->hooks;
+    machine->accel = config->accel;
+    machine->clock = config->accel == PC_ACCEL_INTERP ? vtime_clock(&machine->time) : pc_clock_host();
+    machine->smm = config->smm;
     machine->memory_size = config->memory;
     machine->memory_max = config->memory_max;
     pthread_mutex_init(&machine->lock, NULL);
@@ -144,6 +157,14 @@ void machine_stop(struct machine *machine)
 {
     if (machine->cpus)
         machine->cpus->ops->stop(machine->cpus);
+}
+
+bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret)
+{
+    if (!machine->cpus || !machine->cpus->ops->stats)
+        return false;
+    machine->cpus->ops->stats(machine->cpus, ret);
+    return true;
 }
 
 void machine_hold(struct machine *machine, bool hold)
@@ -182,11 +203,13 @@ static void end_devices(struct machine *machine)
     i8237_destroy(machine->dma[0]);
     screen_destroy(machine->screen);
     vga_destroy(machine->vga);
+    i8254_destroy(machine->pit);
     piix4_pm_destroy(machine->pm);
     piix3_ide_destroy(machine->ide);
     piix3_destroy(machine->piix3);
     i440fx_destroy(machine->i440fx);
     pci_bus_destroy(machine->pci);
+    irqchip_destroy(machine->irqchip);
 }
 
 void machine_destroy(struct machine *machine)

@@ -19,6 +19,7 @@
 enum pc_accel {
     PC_ACCEL_NONE, /* no processors; memory slots go to set */
     PC_ACCEL_KVM,
+    PC_ACCEL_INTERP, /* interpreted; memory slots go to set, or nowhere: they are only planned */
 };
 
 struct pc_config {
@@ -33,7 +34,9 @@ struct pc_config {
     size_t vga_rom_len;  /* 1 to VGA_OPTION_ROM_MAX */
     enum pc_accel accel;
     enum gmem_kvm_policy policy;
-    gmem_kvm_set_fn *set; /* of PC_ACCEL_NONE; with PC_ACCEL_KVM NULL, or called instead of the kernel's ioctl */
+    bool smm;             /* system management mode: SMRAM, and SMI by the APM port */
+    bool vapic;           /* the APIC option ROM and its port */
+    gmem_kvm_set_fn *set; /* of PC_ACCEL_NONE; else NULL, or called instead of the kernel's ioctl */
     void *set_opaque;
     struct pc_hooks hooks;
 };
@@ -121,6 +124,10 @@ struct pci_bus *machine_pci(struct machine *machine);
 struct vga *machine_vga(struct machine *machine); /* NULL: it has none */
 /* What a display at the VGA shows; the main thread's. NULL: there is no VGA. */
 struct screen *machine_screen(struct machine *machine);
+
+/* What the processors executed so far, if somebody counts: else false. When it is stopped or held. */
+struct pc_cpus_stats;
+bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret);
 
 /* What was removed of memory slots since machine_start(): of RAM and ROM, and of BARs. When it is stopped. */
 struct machine_slots_since_start {

@@ -35,6 +35,7 @@
 #define OPTION_SIZE 0x20000u
 #define LOW_ROM_SIZE (ISA_TOP - OPTION_BASE)
 #define PCI_PRIORITY (-1)
+#define TIMER_IRQ 0u
 #define SCI_IRQ 9u
 #define KEYBOARD_IRQ 1u
 #define SERIAL_PORT 0x3f8u
@@ -214,7 +215,47 @@ static int executing(void *opaque, uint64_t *ret_addr)
 
 static struct pc_irq isa_irq(struct machine *machine, unsigned n)
 {
+    if (machine->irqchip)
+        return irqchip_isa_irq(machine->irqchip, n);
     return machine->kvm ? kvm_vm_isa_irq(machine->kvm, n) : (struct pc_irq){.set = NULL};
+}
+
+static void interrupts_changed(void *opaque, unsigned cpu)
+{
+    const struct machine *machine = opaque;
+
+    if (machine->cpus)
+        cpu_interp_changed(machine->cpus, cpu);
+}
+
+static int build_irqchip(struct machine *machine)
+{
+    const struct irqchip_config config = {
+        .cpus = machine->cpu_count, .time = &machine->time, .changed = interrupts_changed, .opaque = machine};
+    int err;
+
+    if (machine->accel != PC_ACCEL_INTERP)
+        return kvm_vm_place(machine->io, machine->system);
+    err = irqchip_create(machine->vm, machine->io, machine->system, &config, &machine->irqchip);
+    if (!err)
+        err = i8254_create(machine->vm, machine->io, &machine->time, isa_irq(machine, TIMER_IRQ), &machine->pit);
+    return err;
+}
+
+static void set_smi(void *opaque, int level)
+{
+    const struct machine *machine = opaque;
+
+    if (level && machine->cpus && machine->cpus->ops->smi)
+        machine->cpus->ops->smi(machine->cpus);
+}
+
+static void set_a20(void *opaque, int level)
+{
+    const struct machine *machine = opaque;
+
+    if (machine->cpus && machine->cpus->ops->set_a20)
+        machine->cpus->ops->set_a20(machine->cpus, level);
 }
 
 static int build_chipset(struct machine *machine)
@@ -223,11 +264,16 @@ static int build_chipset(struct machine *machine)
     const struct pci_processors processors = {
         .memory = machine->memory, .ports = machine->ports, .executing = executing, .opaque = machine};
     struct pc_irq irqs[PIIX3_ISA_IRQS];
-    int err =
-        pci_bus_create(machine->vm, machine->pci_memory, machine->io, machine->system, &machine->hooks, &machine->pci);
+    struct piix4_pm_config pm = {
+        .clock = machine->clock, .smm = machine->smm, .smi = {.set = set_smi, .opaque = machine}};
+    int err = build_irqchip(machine);
 
+    if (!err)
+        err = pci_bus_create(machine->vm, machine->pci_memory, machine->io, machine->system, &machine->hooks,
+                             &machine->pci);
     for (unsigned n = 0; n < PIIX3_ISA_IRQS; n++)
         irqs[n] = isa_irq(machine, n);
+    pm.sci = irqs[SCI_IRQ];
     if (!err)
         pci_bus_set_processors(machine->pci, &processors);
     if (!err)
@@ -237,9 +283,7 @@ static int build_chipset(struct machine *machine)
     if (!err)
         err = piix3_ide_create(machine->pci, &machine->ide);
     if (!err)
-        err = piix4_pm_create(machine->pci, isa_irq(machine, SCI_IRQ), &machine->pm);
-    if (!err)
-        err = kvm_vm_place(machine->io, machine->system);
+        err = piix4_pm_create(machine->pci, &pm, &machine->pm);
     return err;
 }
 
@@ -281,8 +325,7 @@ static int build_serial(struct machine *machine)
 static int build_isa(struct machine *machine, const struct pc_config *config)
 {
     const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
-    /* KVM does not mask address line 20. */
-    const struct pc_irq a20 = {.set = NULL};
+    const struct pc_irq a20 = {.set = set_a20, .opaque = machine};
     const struct pc_sink console = {.put = put_console, .opaque = machine};
     gmem_vm *vm = machine->vm;
     gmem_region *io = machine->io;

@@ -13,7 +13,9 @@
 #include "fw_cfg.h"
 #include "i440fx.h"
 #include "i8042.h"
+#include "i8254.h"
 #include "i8237.h"
+#include "irqchip.h"
 #include "isa_misc.h"
 #include "kvm_vm.h"
 #include "machine.h"
@@ -23,6 +25,7 @@
 #include "serial.h"
 #include "screen.h"
 #include "vga.h"
+#include "vtime.h"
 
 struct machine {
     struct pc_hooks hooks;
@@ -43,7 +46,14 @@ struct machine {
     uint64_t memory_size, memory_max;
     bool held;
 
-    struct kvm_vm *kvm;
+    enum pc_accel accel;
+    struct kvm_vm *kvm;      /* of PC_ACCEL_KVM */
+    struct vtime time;       /* of PC_ACCEL_INTERP, as the next two */
+    struct irqchip *irqchip; /* NULL: they are KVM's, or there are none */
+    struct i8254 *pit;
+    struct pc_clock clock; /* the devices' */
+    bool smm;
+    gmem_space **cpu_smm; /* what each processor sees in system management mode; NULL: there is none */
     gmem_kvm *slots;
     gmem_kvm_dirty *dirty;                        /* NULL: nobody writes memory but through the library */
     bool started;                                 /* processors may have run */

@@ -5,7 +5,7 @@
  *
  * Intel 82371AB (PIIX4) datasheet (290562), function 3: 7.1 configuration (PMBA 0x40, DEVACTB 0x58, PMREGMISC 0x80, SMBBA
  * 0x90, SMBHSTCFG 0xd2), 7.2 I/O registers (PMSTS, PMEN, PMCNTRL, PMTMR), 7.3 SMBus; 4.2.7 APM (0xb2, 0xb3). PMTMR counts
- * 24 bits at 3.579545 MHz of the host's monotonic clock.
+ * 24 bits at 3.579545 MHz of the clock it is given.
  *
  * Other than on the chip:
  *  - General purpose events are 4 bytes at 0xafe0, where the firmware of this machine model expects them.
@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "place.h"
 #include "smbus.h"
@@ -65,6 +64,7 @@
 
 struct piix4_pm {
     struct pci_device pci;
+    struct pc_clock clock;
     struct pc_irq sci;
     gmem_region *pm_window;
     struct smbus *smbus;
@@ -75,17 +75,9 @@ struct piix4_pm {
     uint8_t apm[2]; /* APMC, APMS */
 };
 
-static uint64_t monotonic(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t ticks(const struct piix4_pm *chip)
 {
-    uint64_t elapsed = monotonic() - chip->start;
+    uint64_t elapsed = pc_clock_now(chip->clock) - chip->start;
     uint64_t seconds = elapsed / 1000000000u;
 
     return seconds * PMTMR_HZ + elapsed % 1000000000u * PMTMR_HZ / 1000000000u;
@@ -331,7 +323,7 @@ static int place(struct piix4_pm *chip)
     return err;
 }
 
-int piix4_pm_create(struct pci_bus *bus, struct pc_irq sci, struct piix4_pm **ret)
+int piix4_pm_create(struct pci_bus *bus, const struct piix4_pm_config *config, struct piix4_pm **ret)
 {
     static const struct pci_ids ids = {.vendor = 0x8086, .device = 0x7113, .class_device = 0x0680, .revision = 0x03};
     struct piix4_pm *chip = calloc(1, sizeof(*chip));
@@ -339,8 +331,9 @@ int piix4_pm_create(struct pci_bus *bus, struct pc_irq sci, struct piix4_pm **re
 
     if (!chip)
         return -ENOMEM;
-    chip->sci = sci;
-    chip->start = monotonic();
+    chip->clock = config->clock;
+    chip->sci = config->sci;
+    chip->start = pc_clock_now(chip->clock);
     err = pci_device_init(&chip->pci, bus, PCI_DEVFN(1, 3), "PIIX4_PM", &ids);
     if (!err) {
         pci_set16(chip->pci.config + PCI_STATUS, 0x0280);

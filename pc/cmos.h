@@ -49,9 +49,9 @@ int cmos_create(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint64_t ra
                 struct pc_irq irq8, struct cmos **ret) GMEM_MUST_CHECK;
 
 /*
- * The same on virtual time, from CMOS_VTIME_START_S on and without a thread: a timer raises interrupts. Accesses,
- * cmos_tick() and cmos_destroy() then need the machine's device lock, as the timer has it. time is borrowed until
- * cmos_destroy().
+ * The same on virtual time, from CMOS_VTIME_START_S on and without a thread: a timer raises interrupts. While processors
+ * run, accesses, cmos_tick() and cmos_destroy() then need the machine's device lock, as the timer has it. time is
+ * borrowed until cmos_destroy().
  */
 int cmos_create_vtime(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint64_t ram_above_4g, unsigned cpus,
                       struct pc_irq irq8, struct vtime *time, struct cmos **ret) GMEM_MUST_CHECK;

@@ -674,6 +674,7 @@ static void make_firmware(struct bench *bench)
     at = EMIT(at, "\xb8\x34\x12\x9a\x03\x00\x80\xc9");               /* mov ax, 0x1234; call 0xc980:3 */
     at = EMIT(at, "\x16\x1f\xa3\x00\x60\x89\x26\x02\x60");           /* ds = ss; [0x6000] = ax; [0x6002] = sp */
     at = emit_cfg32(at, I440FX_FN, 0x58, 0x11110000);
+    at = EMIT(at, "\xb8\x00\xc8\x8e\xd8\xc6\x06\x00\x00\x5a"); /* ds = 0xc800; [0] = 0x5a */
     at = EMIT(at, "\xb8\x80\xc9\x8e\xd8\xc6\x06\x00\x01\x5a"); /* ds = 0xc980; [0x100] = 0x5a */
     at = emit_cfg32(at, PM_FN, 0x40, 0x601);
     at = emit_cfg32(at, PM_FN, 0x80, 1);
@@ -703,6 +704,7 @@ static void test_kvm(void **state)
     config = bench_config(f.bench, MEMORY, false);
     config.accel = PC_ACCEL_KVM;
     config.set = NULL;
+    config.policy = GMEM_KVM_POLICY_KEEP; /* what is write-protected can't be written */
     config.vapic = true;
     bench_open(f.bench, &config);
     f.ram = ram_of(f.bench);
@@ -723,6 +725,7 @@ static void test_kvm(void **state)
         assert_int_equal(watched.addr, watched.base + BEHIND_OUT);
     assert_memory_equal(f.ram + 0x6000, "\x34\x12\x00\x70", 4); /* it came back with what it was called with */
     assert_int_equal(f.ram[watched.base + 0x100], 0x5a);
+    assert_int_equal(f.ram[0xc8000], 0);
     assert_shown(&f, 0xc9000, 0xcbfff);
     assert_int_equal(f.bench->logs, 0);
     bench_free(f.bench);

@@ -84,13 +84,19 @@ static int executing(void *opaque, uint64_t *ret_addr)
     return f->err;
 }
 
-static uint8_t *ram_of(struct bench *bench)
+static gmem_ram *find_block(struct bench *bench, const char *id)
 {
     gmem_ram *block;
-    uint8_t *host;
 
-    assert_int_equal(gmem_ram_find(machine_vm(bench->machine), "pc.ram", &block), 0);
-    host = gmem_ram_host(block);
+    assert_int_equal(gmem_ram_find(machine_vm(bench->machine), id, &block), 0);
+    return block;
+}
+
+static uint8_t *ram_of(struct bench *bench)
+{
+    gmem_ram *block = find_block(bench, "pc.ram");
+    uint8_t *host = gmem_ram_host(block);
+
     gmem_ram_unref(block);
     return host;
 }
@@ -473,7 +479,6 @@ static void test_ignored(void **state)
         {BASE, {0x55, 0xaa, 0x12}, BASE - 1, 0x20, NOT_IN_ROM},
         {BASE, {0x55, 0xaa, 0x12}, BASE + VAPIC_ROM_SIZE, 0x20, NOT_IN_ROM},
         {BASE + 0x400, {0x55, 0xaa, 0x12}, BASE + 0x400 + OUT, 0x20, NOT_IN_ROM},
-        {0xbf800, {0x55, 0xaa, 0x12}, 0xc0000, 0x20, NOT_IN_ROM},
         {0x10000, {0x55, 0xaa, 0x12}, 0x10000 + OUT, 0x20, NOT_IN_ROM},
         {0xee000, {0x55, 0xaa, 0x12}, 0xee000 + OUT, 0x20, NOT_IN_ROM}, /* it ends at 0xf03ff */
         {0xf0000, {0x55, 0xaa, 0x12}, 0xf0000 + OUT, 0x20, NOT_IN_ROM},
@@ -498,15 +503,91 @@ static void test_ignored(void **state)
 /* A ROM that processors do not see in RAM, though RAM has one there; or only its header, or only its code. */
 static void test_not_in_ram(void **state)
 {
-    static const uint32_t pam1_to_3[] = {0x00000000, 0x00300000, 0x33003000};
+    static const uint32_t pam0_to_2[] = {0x00000000, 0x00300000, 0x33000000};
 
     (void)state;
     for (unsigned i = 0; i < 3; i++) {
         struct fixture *f = open_with(true);
+        gmem_ram *rom = find_block(f->bench, "pc.rom"); /* from 0xc0000 on */
 
         memcpy(f->ram + 0xc4000, "\x55\xaa\x40", 3); /* to 0xcbfff */
-        cfg_write32(f->bench, I440FX_FN, 0x58, pam1_to_3[i]);
+        memcpy((char *)gmem_ram_host(rom) + 0x4000, "\x55\xaa\x40", 3);
+        gmem_ram_unref(rom);
+        cfg_write32(f->bench, I440FX_FN, 0x58, pam0_to_2[i]);
         f->addr = 0xc8003;
+        assert_ignored(f, 0x20, NOT_IN_ROM);
+        close_it(f);
+    }
+}
+
+/* The header is below 0xc0000, in RAM that the guest can see by opening SMRAM. */
+static void test_below_the_area(void **state)
+{
+    struct fixture *f = *state;
+    struct bench *bench = f->bench;
+    struct pc_config config = bench_config(bench, MEMORY, false);
+
+    machine_destroy(bench->machine);
+    config.vapic = true;
+    bench_open(bench, &config);
+    f->ram = ram_of(bench);
+    f->processors.memory = machine_memory(bench->machine);
+    set_pam(bench, true);
+    cfg_write8(bench, I440FX_FN, 0x72, 0x4a);
+    pci_bus_set_processors(machine_pci(bench->machine), &f->processors);
+    assert_string_equal(seen_at(bench, 0xbf800), "pc.ram");
+    memcpy(f->ram + 0xbf800, "\x55\xaa\x12", 3);
+    f->addr = 0xc0000;
+    assert_ignored(f, 0x20, NOT_IN_ROM);
+}
+
+/* Place front over what is at addr. The map holds it then. */
+static void cover(struct fixture *f, uint64_t addr, gmem_region *front)
+{
+    gmem_region *system = gmem_space_root(machine_memory(f->bench->machine));
+
+    assert_int_equal(gmem_region_add_priority(system, addr, front, 500), 0);
+    gmem_region_unref(front);
+}
+
+/* Something lies over the code. */
+static void test_code_covered(void **state)
+{
+    struct fixture *f = *state;
+    gmem_region *front;
+
+    put_rom(f, BASE);
+    assert_int_equal(gmem_region_create_reserved(machine_vm(f->bench->machine), "front", GMEM_SIZE(4), NULL, &front),
+                     0);
+    cover(f, BASE + 8, front);
+    f->addr = BASE + BEHIND_OUT;
+    assert_ignored(f, 0x20, NOT_IN_ROM);
+}
+
+/* The ROM is in RAM that the alias would not show: another part of pc.ram, or another block. */
+static void test_other_ram(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct fixture *f = open_with(true);
+        gmem_vm *vm = machine_vm(f->bench->machine);
+        struct gmem_section section;
+        gmem_region *other, *front;
+        gmem_ram *block;
+
+        put_rom(f, BASE);
+        put_rom(f, 0x200000);
+        assert_int_equal(gmem_ram_create_anon(vm, "other", 0x100000, &block), 0);
+        vapic_rom_build((uint8_t *)gmem_ram_host(block) + BASE);
+        assert_int_equal(gmem_region_create_ram(vm, "other", block, NULL, &other), 0);
+        gmem_ram_unref(block);
+        assert_int_equal(gmem_space_lookup(machine_memory(f->bench->machine), BASE, &section), 0);
+        assert_int_equal(gmem_region_create_alias(vm, "front", i ? other : section.region, i ? BASE : 0x200000,
+                                                  GMEM_SIZE(0x4000), NULL, &front),
+                         0);
+        gmem_section_release(&section);
+        gmem_region_unref(other);
+        cover(f, BASE, front);
         assert_ignored(f, 0x20, NOT_IN_ROM);
         close_it(f);
     }
@@ -745,6 +826,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
         cmocka_unit_test(test_ignored),
         cmocka_unit_test(test_not_in_ram),
+        cmocka_unit_test_setup_teardown(test_below_the_area, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_code_covered, setup, teardown),
+        cmocka_unit_test(test_other_ram),
         cmocka_unit_test_setup_teardown(test_unknown_processor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_processors, setup, teardown),
         cmocka_unit_test(test_machine_without),

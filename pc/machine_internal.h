@@ -24,6 +24,7 @@
 #include "piix4_pm.h"
 #include "serial.h"
 #include "screen.h"
+#include "vapic.h"
 #include "vga.h"
 #include "vtime.h"
 
@@ -78,6 +79,7 @@ struct machine {
     struct isa_misc *isa_misc;
     struct debugcon *debugcon;
     struct fw_cfg *fw_cfg;
+    struct vapic *vapic; /* NULL: there is none */
 };
 
 /* Memory slots of what is there and of what will be. */

@@ -300,6 +300,7 @@ static int create_machine(struct run *run, struct machine **ret, struct pc_error
         .cpus = options->cpus,
         .accel = PC_ACCEL_KVM,
         .policy = options->policy,
+        .vapic = options->vapic,
         .hooks = {.opaque = run,
                   .event = on_event,
                   .log = on_log,

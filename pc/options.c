@@ -37,6 +37,7 @@ void options_help(FILE *file)
         "                     (default " FIRMWARE_BIOS ")\n"
         "  --vga std|none     graphics (default std)\n"
         "  --vga-rom FILE     its option ROM (default " FIRMWARE_VGA_ROM ")\n"
+        "  --vapic on|off     the APIC option ROM and its port (default off)\n"
         "  --accel kvm        what runs the processors (default and only choice: kvm)\n"
         "  --slots POLICY     keep: leave slots alone that are right; or reference: the calls that QEMU makes (default "
         "keep)\n"
@@ -106,6 +107,7 @@ enum {
     OPT_FIRMWARE,
     OPT_VGA,
     OPT_VGA_ROM,
+    OPT_VAPIC,
     OPT_ACCEL,
     OPT_SLOTS,
     OPT_TRACE,
@@ -127,6 +129,7 @@ static const struct option longopts[] = {
     {"firmware", required_argument, NULL, OPT_FIRMWARE},
     {"vga", required_argument, NULL, OPT_VGA},
     {"vga-rom", required_argument, NULL, OPT_VGA_ROM},
+    {"vapic", required_argument, NULL, OPT_VAPIC},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"slots", required_argument, NULL, OPT_SLOTS},
     {"trace", required_argument, NULL, OPT_TRACE},
@@ -149,6 +152,11 @@ static int parse_choice(int option, const char *text, struct options *options, s
         if (strcmp(text, "std") != 0 && strcmp(text, "none") != 0)
             return bad(error, "vga", text, "the choices are std and none");
         options->vga = strcmp(text, "std") == 0;
+        return 0;
+    case OPT_VAPIC:
+        if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+            return bad(error, "vapic", text, "the choices are on and off");
+        options->vapic = strcmp(text, "on") == 0;
         return 0;
     case OPT_ACCEL:
         return strcmp(text, "kvm") == 0 ? 0 : bad(error, "accel", text, "the only choice is kvm");

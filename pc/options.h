@@ -26,6 +26,7 @@ struct options {
     const char *firmware;
     bool vga;
     const char *vga_rom;
+    bool vapic;
     enum gmem_kvm_policy policy;
     bool trace_slots, trace_pci;
     const char *trace_file; /* NULL: standard error */

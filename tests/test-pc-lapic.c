@@ -301,6 +301,15 @@ static void test_arbitration_priority(void **state)
     assert_int_equal(rd(f, APIC_APR), 0x40);
     assert_taken(f, 0, 0x41);
     assert_int_equal(rd(f, APIC_APR), 0x40);
+    use(f, 1); /* only in service, and nothing else as high */
+    wr(f, APIC_ICR, 0x44051);
+    assert_taken(f, 1, 0x51);
+    wr(f, APIC_TPR, 0x35);
+    assert_int_equal(rd(f, APIC_APR), 0x50);
+    wr(f, APIC_TPR, 0x55);
+    assert_int_equal(rd(f, APIC_APR), 0x50);
+    wr(f, APIC_TPR, 0x65);
+    assert_int_equal(rd(f, APIC_APR), 0x65);
 }
 
 /* It went away between pending and taking: the spurious vector, which is not in service. */
@@ -355,6 +364,7 @@ static void test_errors(void **state)
 {
     struct fixture *f = *state;
     const struct apic_message illegal = {.mode = APIC_FIXED, .vector = 0x0f, .dest = 0};
+    const struct apic_message level = {.mode = APIC_FIXED, .vector = 0xe0, .dest = 0, .level = true};
 
     wr(f, APIC_LVT_ERROR, 0xe0);
     self(f, 0x0f);                        /* not sent */
@@ -383,6 +393,16 @@ static void test_errors(void **state)
     assert_false(lapic_pending(f->cpu[0]));
     wr(f, APIC_ESR, 0);
     assert_int_equal(rd(f, APIC_ESR), 0xc0);
+
+    assert_true(apic_bus_send(f->bus, &level)); /* the error's vector as one to be told of */
+    assert_taken(f, 0, 0xe0);
+    wr(f, APIC_EOI, 0);
+    assert_int_equal(f->eois, 1);
+    self(f, 0x0f);
+    assert_taken(f, 0, 0xe0);
+    wr(f, APIC_EOI, 0);
+    assert_int_equal(f->eois, 1);
+    wr(f, APIC_ESR, 0);
 
     wr(f, APIC_LVT_ERROR, 0x0e); /* an error that is one itself ends there */
     self(f, 0x0f);
@@ -879,7 +899,12 @@ static void test_due_before_write(void **state)
     f->time.now = 2010;
     wr(f, APIC_TIMER_INITIAL, 1000);
     assert_taken(f, 0, 0x40);
+    wr(f, APIC_EOI, 0);
     assert_int_equal(vtime_next(&f->time), 3010);
+    f->time.now = 3010;
+    wr(f, APIC_TIMER_DIVIDE, 0x00);
+    assert_taken(f, 0, 0x40);
+    assert_int_equal(vtime_next(&f->time), VTIME_NEVER);
 }
 
 /* G9: the shortest period, and nobody takes the interrupts. */
@@ -942,6 +967,14 @@ static void check(struct fixture *f, unsigned cpu)
         assert_true(lapic_pending(f->cpu[cpu]));
 }
 
+/* A quarter of its bits are set. */
+static uint64_t sparse(struct random *random)
+{
+    uint64_t some = random_u64(random);
+
+    return some & random_u64(random);
+}
+
 static void do_something(struct fixture *f, struct random *random, unsigned cpu)
 {
     static const uint32_t offsets[] = {APIC_TPR,       APIC_EOI,       APIC_EOI,          APIC_ICR,
@@ -973,7 +1006,7 @@ static void do_something(struct fixture *f, struct random *random, unsigned cpu)
         wr(f, (uint32_t)random_below(random, 0x1000) & ~3u, (uint32_t)random_u64(random));
         break;
     case 6:
-        wr(f, offsets[random_below(random, 16)], (uint32_t)(random_u64(random) & random_u64(random)));
+        wr(f, offsets[random_below(random, 16)], (uint32_t)sparse(random));
         break;
     default: /* in working order */
         if (random_chance(random, 5))

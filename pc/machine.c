@@ -82,17 +82,29 @@ static int create_cpus(struct machine *machine, struct pc_error *error)
     return create_interpreted(machine, &config, error);
 }
 
+/* KVM comes first: what it refuses is known before memory is taken. */
+static int choose_processors(struct machine *machine, const struct pc_config *config, struct pc_error *error)
+{
+    const bool automatic = config->accel == PC_ACCEL_AUTO;
+    int err = 0;
+
+    machine->accel = config->accel;
+    if (automatic || config->accel == PC_ACCEL_KVM)
+        err = kvm_vm_create(&machine->kvm, automatic ? &machine->without_kvm : error);
+    if (automatic) {
+        machine->accel = err ? PC_ACCEL_INTERP : PC_ACCEL_KVM;
+        err = 0;
+    }
+    machine->clock = machine->accel == PC_ACCEL_INTERP ? vtime_clock(&machine->time) : pc_clock_host();
+    return err;
+}
+
 static int put_together(struct machine *machine, const struct pc_config *config, struct pc_error *error)
 {
     const struct gmem_vm_options options = {
         .struct_size = sizeof(options), .endian = GMEM_ENDIAN_LITTLE, .log = forward_log, .log_opaque = machine};
-    int err = 0;
+    int err = gmem_vm_create(&options, &machine->vm);
 
-    if (config->accel == PC_ACCEL_KVM)
-        err = kvm_vm_create(&machine->kvm, error);
-    if (err)
-        return err;
-    err = gmem_vm_create(&options, &machine->vm);
     if (!err)
         err = machine_build_roots(machine, config->cpus);
     if (err)
@@ -130,13 +142,13 @@ int machine_create(const struct pc_config *config, struct machine **ret, struct 
     if (!machine)
         return pc_fail(error, -ENOMEM, "out of memory");
     machine->hooks = config->hooks;
-    machine->accel = config->accel;
-    machine->clock = config->accel == PC_ACCEL_INTERP ? vtime_clock(&machine->time) : pc_clock_host();
     machine->smm = config->smm;
     machine->memory_size = config->memory;
     machine->memory_max = config->memory_max;
     pthread_mutex_init(&machine->lock, NULL);
     err = keep_backing(machine, config, error);
+    if (!err)
+        err = choose_processors(machine, config, error);
     if (!err)
         err = put_together(machine, config, error);
     if (err) {
@@ -157,6 +169,12 @@ void machine_stop(struct machine *machine)
 {
     if (machine->cpus)
         machine->cpus->ops->stop(machine->cpus);
+}
+
+void machine_request_stop(struct machine *machine)
+{
+    if (machine->cpus && machine->cpus->ops->request_stop)
+        machine->cpus->ops->request_stop(machine->cpus);
 }
 
 bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret)
@@ -237,6 +255,27 @@ void machine_destroy(struct machine *machine)
     pthread_mutex_destroy(&machine->lock);
     free(machine->backing_path);
     free(machine);
+}
+
+enum pc_accel machine_accel(const struct machine *machine)
+{
+    return machine->accel;
+}
+
+const char *machine_without_kvm(const struct machine *machine)
+{
+    return machine->without_kvm.text[0] ? machine->without_kvm.text : NULL;
+}
+
+struct gmem_print_options machine_print_options(struct machine *machine)
+{
+    struct gmem_print_options options = {.struct_size = sizeof(options)};
+
+    if (machine->accel != PC_ACCEL_INTERP) {
+        options.mark = gmem_kvm_mark;
+        options.mark_opaque = machine->slots;
+    }
+    return options;
 }
 
 gmem_vm *machine_vm(struct machine *machine)

@@ -20,6 +20,7 @@ enum pc_accel {
     PC_ACCEL_NONE, /* no processors; memory slots go to set */
     PC_ACCEL_KVM,
     PC_ACCEL_INTERP, /* interpreted; memory slots go to set, or nowhere: they are only planned */
+    PC_ACCEL_AUTO,   /* PC_ACCEL_KVM where KVM can be used for this machine, else PC_ACCEL_INTERP */
 };
 
 struct pc_config {
@@ -66,13 +67,18 @@ int machine_start(struct machine *machine, struct pc_error *error) GMEM_MUST_CHE
 
 /* Returns when no processor runs any more. Not from a hook. May be called again. */
 void machine_stop(struct machine *machine);
+/*
+ * Ask for it: interpreted processors carry out no instruction after the one that they are at, so that a run which a hook ends so
+ * ends at the same instruction every time. Those of KVM go on until machine_stop(), which has to follow. From hooks too.
+ */
+void machine_request_stop(struct machine *machine);
 
 /* Stops it and ends everything. Not from a hook. NULL is allowed. */
 void machine_destroy(struct machine *machine);
 
 /*
- * Hold the processors out of the guest, or let them go on; returns when none is in it, nor makes an access, any more. The
- * kernel's timers go on. Not from a hook. Before machine_start() it decides how they begin.
+ * Hold the processors out of the guest, or let them go on; returns when none is in it, nor makes an access, any more. KVM's
+ * timers go on, virtual time does not. Not from a hook. Before machine_start() it decides how they begin.
  */
 void machine_hold(struct machine *machine, bool hold);
 bool machine_held(const struct machine *machine);
@@ -112,6 +118,17 @@ int machine_plug(struct machine *machine, uint64_t size, const char *id, uint64_
  * second, which is logged. Not from a hook.
  */
 int machine_unplug(struct machine *machine, const char *id, struct pc_error *error) GMEM_MUST_CHECK;
+
+/* What runs the processors; of PC_ACCEL_AUTO, what was taken. */
+enum pc_accel machine_accel(const struct machine *machine);
+/* Of PC_ACCEL_AUTO, why KVM could not be used, in a line that ends with the machine. NULL: it was not tried, or could be. */
+const char *machine_without_kvm(const struct machine *machine);
+
+/*
+ * How its flat views are printed: as QEMU does, ranges in memory slots are marked ("KVM"); not where processors are interpreted,
+ * since slots are only planned then.
+ */
+struct gmem_print_options machine_print_options(struct machine *machine);
 
 /* Parts of it, borrowed. */
 gmem_vm *machine_vm(struct machine *machine);

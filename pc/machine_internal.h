@@ -46,10 +46,11 @@ struct machine {
     uint64_t memory_size, memory_max;
     bool held;
 
-    enum pc_accel accel;
-    struct kvm_vm *kvm;      /* of PC_ACCEL_KVM */
-    struct vtime time;       /* of PC_ACCEL_INTERP, as the next two */
-    struct irqchip *irqchip; /* NULL: they are KVM's, or there are none */
+    enum pc_accel accel;         /* never PC_ACCEL_AUTO */
+    struct pc_error without_kvm; /* why that is not PC_ACCEL_KVM; "": it was not tried, or is */
+    struct kvm_vm *kvm;          /* of PC_ACCEL_KVM */
+    struct vtime time;           /* of PC_ACCEL_INTERP, as the next two */
+    struct irqchip *irqchip;     /* NULL: they are KVM's, or there are none */
     struct i8254 *pit;
     struct pc_clock clock; /* the devices' */
     bool smm;

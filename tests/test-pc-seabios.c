@@ -32,10 +32,8 @@ static void files_load(struct files *files)
 {
     struct pc_error error = {""};
 
-    if (!have_kvm()) {
-        print_message("/dev/kvm can't be opened\n");
+    if (!have_kvm())
         skip();
-    }
     if (firmware_load(FIRMWARE_BIOS, PC_FIRMWARE_UNIT, PC_FIRMWARE_MAX, &files->bios, &files->bios_len, &error)) {
         print_message("%s\n", error.text);
         skip();

@@ -54,6 +54,7 @@ struct machine {
     struct pc_clock clock; /* the devices' */
     bool smm;
     gmem_space **cpu_smm; /* what each processor sees in system management mode; NULL: there is none */
+    gmem_space *smram_space; /* what system management mode sees in KVM's address space 1; NULL: there is none */
     gmem_kvm *slots;
     gmem_kvm_dirty *dirty;                        /* NULL: nobody writes memory but through the library */
     bool started;                                 /* processors may have run */

@@ -365,7 +365,7 @@ static void print_slots(struct machine *machine)
     struct machine_pauses pauses;
     struct gmem_kvm_stats stats;
 
-    gmem_kvm_stats(machine_slots(machine), &stats);
+    machine_slots_stats(machine, &stats);
     machine_slots_since_start(machine, &since);
     machine_pauses(machine, &pauses);
     printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %llu pauses, the longest %llu ns, %u slots in "

@@ -111,11 +111,14 @@ static int put_together(struct machine *machine, const struct pc_config *config,
         return pc_fail(error, err, "the machine can't be set up: %s", gmem_strerror(err));
     /* QEMU sets slots while it builds; who compares with that wants them step by step. */
     if (config->policy == GMEM_KVM_POLICY_REFERENCE)
-        err = machine_create_slots(machine, config, error);
+        err = machine_create_slots(machine, config, 0, error);
     if (!err)
         err = machine_build(machine, config, error);
     if (!err && config->policy != GMEM_KVM_POLICY_REFERENCE)
-        err = machine_create_slots(machine, config, error);
+        err = machine_create_slots(machine, config, 0, error);
+    /* Its slots for system management mode QEMU sets at once, when the machine is complete. */
+    if (!err && config->smm)
+        err = machine_create_slots(machine, config, 1, error);
     if (!err && machine->accel != PC_ACCEL_NONE)
         err = create_cpus(machine, error);
     return err;
@@ -236,13 +239,13 @@ void machine_destroy(struct machine *machine)
         return;
     if (machine->cpus)
         machine->cpus->ops->destroy(machine->cpus);
-    gmem_kvm_dirty_destroy(machine->dirty);
-    gmem_kvm_destroy(machine->slots);
+    machine_destroy_slots(machine);
     end_devices(machine);
     gmem_hotplug_destroy(machine->dimms);
     for (unsigned i = 0; i < machine->cpu_count; i++)
         gmem_space_destroy(machine->cpu_memory[i]);
     free(machine->cpu_memory);
+    gmem_space_destroy(machine->smram_space);
     gmem_space_destroy(machine->ports);
     gmem_space_destroy(machine->memory);
     gmem_region_unref(machine->bios);
@@ -273,7 +276,7 @@ struct gmem_print_options machine_print_options(struct machine *machine)
 
     if (machine->accel != PC_ACCEL_INTERP) {
         options.mark = gmem_kvm_mark;
-        options.mark_opaque = machine->slots;
+        options.mark_opaque = machine_slots(machine);
     }
     return options;
 }
@@ -301,11 +304,6 @@ gmem_space *machine_cpu_memory(struct machine *machine)
 unsigned machine_cpu_count(const struct machine *machine)
 {
     return machine->cpu_count;
-}
-
-gmem_kvm *machine_slots(struct machine *machine)
-{
-    return machine->slots;
 }
 
 struct pci_bus *machine_pci(struct machine *machine)

@@ -137,6 +137,7 @@ gmem_space *machine_io(struct machine *machine);
 gmem_space *machine_cpu_memory(struct machine *machine); /* as the first processor sees it */
 unsigned machine_cpu_count(const struct machine *machine);
 gmem_kvm *machine_slots(struct machine *machine);
+gmem_kvm *machine_slots_smm(struct machine *machine); /* in system management mode (as_id 1); NULL: it has none */
 struct pci_bus *machine_pci(struct machine *machine);
 struct vga *machine_vga(struct machine *machine); /* NULL: it has none */
 /* What a display at the VGA shows; the main thread's. NULL: there is no VGA. */
@@ -146,14 +147,20 @@ struct screen *machine_screen(struct machine *machine);
 struct pc_cpus_stats;
 bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret);
 
-/* What was removed of memory slots since machine_start(): of RAM and ROM, and of BARs. When it is stopped. */
+/* Counters of all memory slots, those of system management mode included. slots_peak is the sum of each one's. */
+void machine_slots_stats(const struct machine *machine, struct gmem_kvm_stats *ret);
+
+/* What was removed of memory slots since machine_start(), those of system management mode included: of RAM and ROM, and of BARs. When it is stopped. */
 struct machine_slots_since_start {
     uint64_t bytes_removed;
     uint64_t pci_bytes_removed;
 };
 void machine_slots_since_start(struct machine *machine, struct machine_slots_since_start *ret);
 
-/* How often processors were held out of the guest while slots were changed: for a cut, or to fetch the log of one that goes. */
+/*
+ * How often processors were held out of the guest while slots were changed: for a cut, or to fetch the log of one that goes. A
+ * commit that cuts slots of both address spaces does so twice. Never where slots are only planned.
+ */
 struct machine_pauses {
     uint64_t count, ns_max;
 };

@@ -71,16 +71,18 @@ static int print_slot(void *opaque, const struct gmem_kvm_slot *slot)
 
 void monitor_info_slots(struct monitor_call *call)
 {
-    gmem_kvm *kvm = machine_slots(call->machine);
+    gmem_kvm *smm = machine_slots_smm(call->machine);
     struct machine_pauses pauses;
     struct gmem_kvm_stats stats;
     int err;
 
     fprintf(call->out, "    slot  address           size              access log  host\n");
-    err = gmem_kvm_foreach_slot(kvm, print_slot, call->out);
+    err = gmem_kvm_foreach_slot(machine_slots(call->machine), print_slot, call->out);
+    if (!err && smm)
+        err = gmem_kvm_foreach_slot(smm, print_slot, call->out);
     if (err)
         monitor_fail(call, "%s", gmem_strerror(err));
-    gmem_kvm_stats(kvm, &stats);
+    machine_slots_stats(call->machine, &stats);
     fprintf(
         call->out,
         "%u slots in use, at most %u; %llu calls, %llu removals, %llu refused; %llu bytes added, %llu bytes removed; ",

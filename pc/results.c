@@ -20,7 +20,7 @@ static void print_slots(struct machine *machine, FILE *out)
     struct machine_pauses pauses;
     struct gmem_kvm_stats stats;
 
-    gmem_kvm_stats(machine_slots(machine), &stats);
+    machine_slots_stats(machine, &stats);
     machine_slots_since_start(machine, &since);
     machine_pauses(machine, &pauses);
     fprintf(out, "memory slots%s: %llu calls, %llu removals, %llu bytes removed, ",

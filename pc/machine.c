@@ -270,13 +270,24 @@ const char *machine_without_kvm(const struct machine *machine)
     return machine->without_kvm.text[0] ? machine->without_kvm.text : NULL;
 }
 
+/* Of either of KVM's address spaces: each marks its own. */
+static const char *mark(void *opaque, const struct gmem_section *section)
+{
+    struct machine *machine = opaque;
+    const char *found = gmem_kvm_mark(machine_slots(machine), section);
+
+    if (!found && machine_slots_smm(machine))
+        found = gmem_kvm_mark(machine_slots_smm(machine), section);
+    return found;
+}
+
 struct gmem_print_options machine_print_options(struct machine *machine)
 {
     struct gmem_print_options options = {.struct_size = sizeof(options)};
 
     if (machine->accel != PC_ACCEL_INTERP) {
-        options.mark = gmem_kvm_mark;
-        options.mark_opaque = machine_slots(machine);
+        options.mark = mark;
+        options.mark_opaque = machine;
     }
     return options;
 }

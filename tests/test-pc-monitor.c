@@ -515,7 +515,8 @@ static void status_and_slots(void **state)
     char line[128];
 
     (void)state;
-    check_says(bench, "info status", "machine: running\nprocessors: 1\nmemory: 16777216 bytes\nmap: ");
+    check_says(bench, "info status",
+               "machine: running\nprocessors: 1, nothing runs them\nmemory: 16777216 bytes\nmap: ");
     check_answer(bench, "stop", "");
     check_answer(bench, "stop", "");
     check_says(bench, "info status", "machine: stopped\n");

@@ -214,6 +214,7 @@ void machine_unlock(struct machine *machine)
 
 static void end_devices(struct machine *machine)
 {
+    vapic_destroy(machine->vapic);
     fw_cfg_destroy(machine->fw_cfg);
     serial_destroy(machine->serial);
     debugcon_destroy(machine->debugcon);

@@ -346,6 +346,13 @@ static int build_serial(struct machine *machine)
     return serial_create(machine->vm, machine->io, SERIAL_PORT, isa_irq(machine, SERIAL_IRQ), output, &machine->serial);
 }
 
+static int build_vapic(struct machine *machine)
+{
+    int err = vapic_create(machine->pci, machine->system, machine->ram, &machine->vapic);
+
+    return err ? err : vapic_rom_add(machine->fw_cfg);
+}
+
 static int build_isa(struct machine *machine, const struct pc_config *config)
 {
     const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
@@ -376,6 +383,8 @@ static int build_isa(struct machine *machine, const struct pc_config *config)
     if (!err && machine->dimms)
         err = fw_tables_add_reserved_end(
             machine->fw_cfg, machine_device_memory_end(config->memory, config->dimm_slots, config->memory_max));
+    if (!err && config->vapic)
+        err = build_vapic(machine);
     return err;
 }
 

@@ -24,6 +24,7 @@
 #include "piix4_pm.h"
 #include "serial.h"
 #include "screen.h"
+#include "vapic.h"
 #include "vga.h"
 #include "vtime.h"
 
@@ -88,6 +89,7 @@ struct machine {
     struct isa_misc *isa_misc;
     struct debugcon *debugcon;
     struct fw_cfg *fw_cfg;
+    struct vapic *vapic; /* NULL: there is none */
 };
 
 /* Memory slots of what is there and of what will be, in KVM's address space as_id: 0, or 1 once there is smram_space. */

@@ -42,7 +42,7 @@ void options_help(FILE *file)
         "else\n"
         "                     the interpreter, which is said on standard error\n"
         "  --smm on|off       system management mode, with its own view of memory (default off)\n"
-        "  --vapic on|off     the APIC option ROM, which gets its pages writable by port 0x7e (default off)\n"
+        "  --vapic on|off     the APIC option ROM and its port (default off)\n"
         "  --slots POLICY     keep: leave slots alone that are right; or reference: the calls that QEMU makes (default "
         "keep)\n"
         "  --trace LIST       write these events, a line each: kvm_set_user_memory, pci_cfg_write (LIST: with commas)\n"

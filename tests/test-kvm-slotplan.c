@@ -412,6 +412,9 @@ static void test_recorded(void **state)
     (void)state;
     assert_int_equal(replay_trace("boot-pc-1G-std-novapic.trace", 0), 33);
     assert_int_equal(replay_trace("boot-pc-4G-none-novapic.trace", 0), 31);
+    assert_int_equal(replay_trace("boot-pc-1G-std.trace", 0), 35);
+    assert_int_equal(replay_trace("boot-pc-1G-none.trace", 0), 30);
+    assert_int_equal(replay_trace("boot-pc-4G-std.trace", 0), 36);
     assert_int_equal(replay_trace("boot-40g-smm-on.trace", 0) + replay_trace("boot-40g-smm-on.trace", 1), 112);
 }
 

@@ -59,8 +59,6 @@ struct i440fx {
     struct pci_device pci;
     gmem_region *windows[SECTIONS][WINDOWS];
     gmem_region *smram;
-    gmem_region *smram_all, *smram_low; /* what system management mode sees in front of the rest; NULL: there is none */
-    bool written;                       /* PAM or SMRAM was */
 };
 
 /* Section 0 is the high nibble of PAM0; 1 and 2 are the low and the high nibble of PAM1, and so on. */
@@ -90,8 +88,6 @@ static int apply(struct i440fx *chip)
     }
     if (!err)
         err = gmem_region_set_enabled(chip->smram, !smram_open(chip));
-    if (!err && chip->smram_low && chip->written)
-        err = gmem_region_set_enabled(chip->smram_low, chip->pci.config[SMRAM] & SMRAM_G_SMRAME);
     return err;
 }
 
@@ -128,10 +124,8 @@ static void config_written(struct pci_device *dev, unsigned offset, unsigned siz
         dev->config[SMRAM] &= (uint8_t)~SMRAM_D_OPEN;
         dev->wmask[SMRAM] = SMRAM_D_CLS;
     }
-    if (smram || pci_touches(offset, size, PAM0, PAM6)) {
-        chip->written = true;
+    if (smram || pci_touches(offset, size, PAM0, PAM6))
         update_or_log(chip);
-    }
 }
 
 static void reset_registers(struct i440fx *chip)
@@ -180,22 +174,7 @@ static int place(struct i440fx *chip, gmem_region *system, gmem_region *ram)
     return gmem_vm_commit(vm);
 }
 
-static int place_smram(struct i440fx *chip, gmem_region *ram)
-{
-    int err = gmem_region_create_container(pci_bus_vm(chip->pci.bus), "smram", GMEM_SIZE(0x100000000u), NULL,
-                                           &chip->smram_all);
-
-    return err ? err
-               : pc_place_alias(chip->smram_all, SMRAM_BASE, 0, "smram-low", ram, SMRAM_BASE, SMRAM_SIZE,
-                                &chip->smram_low);
-}
-
-gmem_region *i440fx_smram(struct i440fx *chip)
-{
-    return chip->smram_all;
-}
-
-int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, bool smm, struct i440fx **ret)
+int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, struct i440fx **ret)
 {
     static const struct pci_ids ids = {.vendor = 0x8086, .device = 0x1237, .class_device = 0x0600, .revision = 0x02};
     struct i440fx *chip = calloc(1, sizeof(*chip));
@@ -212,8 +191,6 @@ int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, bo
         reset_registers(chip);
         err = place(chip, system, ram);
     }
-    if (!err && smm)
-        err = place_smram(chip, ram);
     if (err) {
         i440fx_destroy(chip);
         return err;
@@ -227,8 +204,6 @@ void i440fx_destroy(struct i440fx *chip)
     if (!chip)
         return;
     gmem_region_unref(chip->smram);
-    gmem_region_unref(chip->smram_low);
-    gmem_region_unref(chip->smram_all);
     for (unsigned section = 0; section < SECTIONS; section++) {
         for (unsigned window = 0; window < WINDOWS; window++)
             gmem_region_unref(chip->windows[section][window]);

@@ -11,10 +11,7 @@ struct i440fx;
  * Create it on bus and put its windows on ram and on the bus's memory into system, mapped as the registers are after reset, in
  * one commit.
  */
-int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, bool smm,
-                  struct i440fx **ret) GMEM_MUST_CHECK;
-/* What system management mode sees in front of the rest. Borrowed; NULL: there is none. */
-gmem_region *i440fx_smram(struct i440fx *chip);
+int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, struct i440fx **ret) GMEM_MUST_CHECK;
 /* NULL is allowed. */
 void i440fx_destroy(struct i440fx *chip);
 

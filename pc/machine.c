@@ -227,7 +227,6 @@ void machine_destroy(struct machine *machine)
     for (unsigned i = 0; i < machine->cpu_count; i++)
         gmem_space_destroy(machine->cpu_memory[i]);
     free(machine->cpu_memory);
-    gmem_space_destroy(machine->smram_space);
     gmem_space_destroy(machine->ports);
     gmem_space_destroy(machine->memory);
     gmem_region_unref(machine->bios);

@@ -63,8 +63,7 @@ struct machine {
     struct i8254 *pit;
     struct pc_clock clock; /* the devices' */
     bool smm;
-    gmem_space **cpu_smm;    /* what each processor sees in system management mode; NULL: there is none */
-    gmem_space *smram_space; /* what system management mode sees in KVM's address space 1; NULL: there is none */
+    gmem_space **cpu_smm; /* what each processor sees in system management mode; NULL: there is none */
     struct machine_slots slots[MACHINE_AS_IDS];   /* the second in system management mode */
     bool started;                                 /* processors may have run */
     struct machine_slots_since_start since_start; /* but for the latest call of each */

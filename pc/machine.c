@@ -57,10 +57,20 @@ static void begin_access(void *opaque)
     pci_confadd_begin(machine->pci);
 }
 
+static bool smram_closed(void *opaque)
+{
+    const struct machine *machine = opaque;
+
+    return i440fx_smram_closed(machine->i440fx);
+}
+
 static int create_interpreted(struct machine *machine, const struct pc_cpus_config *config, struct pc_error *error)
 {
-    const struct cpu_interp_config interp = {
-        .time = &machine->time, .irqchip = machine->irqchip, .smm = machine->cpu_smm, .opaque = machine};
+    const struct cpu_interp_config interp = {.time = &machine->time,
+                                             .irqchip = machine->irqchip,
+                                             .smm = machine->cpu_smm,
+                                             .smram_closed = smram_closed,
+                                             .opaque = machine};
 
     return cpu_interp_create(config, &interp, &machine->cpus, error);
 }
@@ -223,6 +233,7 @@ void machine_destroy(struct machine *machine)
         machine->cpus->ops->destroy(machine->cpus);
     machine_destroy_slots(machine);
     end_devices(machine);
+    machine_end_smm(machine);
     gmem_hotplug_destroy(machine->dimms);
     for (unsigned i = 0; i < machine->cpu_count; i++)
         gmem_space_destroy(machine->cpu_memory[i]);

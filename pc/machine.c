@@ -80,6 +80,7 @@ static int create_cpus(struct machine *machine, struct pc_error *error)
     const struct pc_cpus_config config = {
         .count = machine->cpu_count,
         .memory = machine->cpu_memory,
+        .smm_memory = machine->smram_space,
         .ports = machine->ports,
         .lock = &machine->lock,
         .hooks = &machine->hooks,
@@ -99,7 +100,7 @@ static int put_together(struct machine *machine, const struct pc_config *config,
     int err = 0;
 
     if (config->accel == PC_ACCEL_KVM)
-        err = kvm_vm_create(&machine->kvm, error);
+        err = kvm_vm_create(config->smm, &machine->kvm, error);
     if (err)
         return err;
     err = gmem_vm_create(&options, &machine->vm);

@@ -127,7 +127,7 @@ static struct gmem_kvm_options adapter_options(struct machine *machine, const st
         .trace_opaque = &machine->slots[as_id],
     };
 
-    if (config->accel == PC_ACCEL_INTERP) {
+    if (machine->accel == PC_ACCEL_INTERP) {
         options.ram_offsets = true;
         if (!options.set)
             options.set = plan_only;

@@ -57,10 +57,20 @@ static void begin_access(void *opaque)
     pci_confadd_begin(machine->pci);
 }
 
+static bool smram_closed(void *opaque)
+{
+    const struct machine *machine = opaque;
+
+    return i440fx_smram_closed(machine->i440fx);
+}
+
 static int create_interpreted(struct machine *machine, const struct pc_cpus_config *config, struct pc_error *error)
 {
-    const struct cpu_interp_config interp = {
-        .time = &machine->time, .irqchip = machine->irqchip, .smm = machine->cpu_smm, .opaque = machine};
+    const struct cpu_interp_config interp = {.time = &machine->time,
+                                             .irqchip = machine->irqchip,
+                                             .smm = machine->cpu_smm,
+                                             .smram_closed = smram_closed,
+                                             .opaque = machine};
 
     return cpu_interp_create(config, &interp, &machine->cpus, error);
 }
@@ -70,6 +80,7 @@ static int create_cpus(struct machine *machine, struct pc_error *error)
     const struct pc_cpus_config config = {
         .count = machine->cpu_count,
         .memory = machine->cpu_memory,
+        .smm_memory = machine->smram_space,
         .ports = machine->ports,
         .lock = &machine->lock,
         .hooks = &machine->hooks,
@@ -90,7 +101,7 @@ static int choose_processors(struct machine *machine, const struct pc_config *co
 
     machine->accel = config->accel;
     if (automatic || config->accel == PC_ACCEL_KVM)
-        err = kvm_vm_create(&machine->kvm, automatic ? &machine->without_kvm : error);
+        err = kvm_vm_create(config->smm, &machine->kvm, automatic ? &machine->without_kvm : error);
     if (automatic) {
         machine->accel = err ? PC_ACCEL_INTERP : PC_ACCEL_KVM;
         err = 0;
@@ -242,11 +253,11 @@ void machine_destroy(struct machine *machine)
         machine->cpus->ops->destroy(machine->cpus);
     machine_destroy_slots(machine);
     end_devices(machine);
+    machine_end_smm(machine);
     gmem_hotplug_destroy(machine->dimms);
     for (unsigned i = 0; i < machine->cpu_count; i++)
         gmem_space_destroy(machine->cpu_memory[i]);
     free(machine->cpu_memory);
-    gmem_space_destroy(machine->smram_space);
     gmem_space_destroy(machine->ports);
     gmem_space_destroy(machine->memory);
     gmem_region_unref(machine->bios);

@@ -135,6 +135,8 @@ gmem_vm *machine_vm(struct machine *machine);
 gmem_space *machine_memory(struct machine *machine);
 gmem_space *machine_io(struct machine *machine);
 gmem_space *machine_cpu_memory(struct machine *machine); /* as the first processor sees it */
+/* What there is in system management mode, for an accelerator that has a second address space. NULL: there is no such mode. */
+gmem_space *machine_smram_space(struct machine *machine);
 unsigned machine_cpu_count(const struct machine *machine);
 gmem_kvm *machine_slots(struct machine *machine);
 gmem_kvm *machine_slots_smm(struct machine *machine); /* in system management mode (as_id 1); NULL: it has none */

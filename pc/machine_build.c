@@ -258,28 +258,6 @@ static void set_a20(void *opaque, int level)
         machine->cpus->ops->set_a20(machine->cpus, level);
 }
 
-static int build_smram(struct machine *machine)
-{
-    const struct gmem_space_options options = {.struct_size = sizeof(options), .unassigned_ones = true};
-    gmem_vm *vm = machine->vm;
-    gmem_region *root, *rest;
-    int err = gmem_region_create_container(vm, "mem-container-smram", GMEM_SIZE_ALL, NULL, &root);
-
-    if (err)
-        return err;
-    err = gmem_region_create_alias(vm, "mem-smram", machine->system, 0, GMEM_SIZE_ALL, NULL, &rest);
-    if (!err) {
-        err = gmem_region_add(root, 0, rest);
-        if (!err)
-            err = gmem_region_add_priority(root, 0, i440fx_smram(machine->i440fx), 10);
-        gmem_region_unref(rest);
-    }
-    if (!err)
-        err = gmem_space_create(vm, "KVM-SMRAM", root, &options, &machine->smram_space);
-    gmem_region_unref(root);
-    return err;
-}
-
 static int build_chipset(struct machine *machine)
 {
     const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
@@ -300,8 +278,8 @@ static int build_chipset(struct machine *machine)
         pci_bus_set_processors(machine->pci, &processors);
     if (!err)
         err = i440fx_create(machine->pci, machine->system, machine->ram, machine->smm, &machine->i440fx);
-    if (!err && machine->smm)
-        err = build_smram(machine);
+    if (!err)
+        err = machine_build_smm(machine);
     if (!err)
         err = piix3_create(machine->pci, irqs, reset, &machine->piix3);
     if (!err)

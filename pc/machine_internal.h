@@ -65,8 +65,8 @@ struct machine {
     struct i8254 *pit;
     struct pc_clock clock; /* the devices' */
     bool smm;
-    gmem_space **cpu_smm;    /* what each processor sees in system management mode; NULL: there is none */
-    gmem_space *smram_space; /* what system management mode sees in KVM's address space 1; NULL: there is none */
+    gmem_space **cpu_smm;    /* what each interpreted processor sees in system management mode; NULL: there is none */
+    gmem_space *smram_space; /* what KVM's processors see in it; NULL: there is no such mode */
     struct machine_slots slots[MACHINE_AS_IDS];   /* the second in system management mode */
     bool started;                                 /* processors may have run */
     struct machine_slots_since_start since_start; /* but for the latest call of each */
@@ -99,6 +99,11 @@ int machine_create_slots(struct machine *machine, const struct pc_config *config
 void machine_destroy_slots(struct machine *machine);
 /* From now on guest instructions may be carried out. */
 void machine_slots_started(struct machine *machine);
+
+/* Spaces of system management mode, if the machine has it; when the chipset is there. Part of machine_build(). */
+int machine_build_smm(struct machine *machine) GMEM_MUST_CHECK;
+/* Ends them, and what is left of them when that failed. */
+void machine_end_smm(struct machine *machine);
 
 /* Roots and spaces, before there are slots. */
 int machine_build_roots(struct machine *machine, unsigned cpus) GMEM_MUST_CHECK;

@@ -67,11 +67,12 @@ int machine_start(struct machine *machine, struct pc_error *error) GMEM_MUST_CHE
 
 /* Returns when no processor runs any more. Not from a hook. May be called again. */
 void machine_stop(struct machine *machine);
+
 /*
- * Ask for it: interpreted processors carry out no instruction after the one that they are at, so that a run which a hook ends so
- * ends at the same instruction every time. Those of KVM go on until machine_stop(), which has to follow. From hooks too.
+ * Nothing more is executed until machine_stop(), where that can be promised (PC_ACCEL_INTERP): what the guest has done then is the
+ * same in every run. Else nothing happens. From a hook, or with the device lock held.
  */
-void machine_request_stop(struct machine *machine);
+void machine_freeze(struct machine *machine);
 
 /* Stops it and ends everything. Not from a hook. NULL is allowed. */
 void machine_destroy(struct machine *machine);

@@ -99,7 +99,7 @@ static void end_run(struct run *run, enum outcome outcome)
 {
     set_outcome(run, outcome);
     if (run->machine)
-        machine_request_stop(run->machine);
+        machine_freeze(run->machine);
 }
 
 static void on_event(void *opaque, enum pc_event event, const char *text)

@@ -233,7 +233,7 @@ static void test_not_asked(void **state)
         assert_int_equal(machine_accel(bench->machine), accels[i]);
         assert_null(machine_without_kvm(bench->machine));
         host.played = false;
-        machine_request_stop(bench->machine); /* of none, or of some that did not begin */
+        machine_freeze(bench->machine); /* of none, or of some that did not begin */
         bench_free(bench);
     }
 }
@@ -272,12 +272,12 @@ static void say_and_stop(void *opaque, char c)
 {
     struct bench *bench = opaque;
 
-    machine_request_stop(bench->machine);
+    machine_freeze(bench->machine);
     bench_console(opaque, c);
 }
 
 /* No instruction follows the one that the hook was called of, at any time: 6 are carried out. */
-static void test_request_stop(void **state)
+static void test_freeze(void **state)
 {
     /* xor %bx,%bx; mov %bx,%ds; mov $0x402,%dx; mov $'X',%al; 1: incw (0x1000); out %al,%dx; jmp 1b */
     static const uint8_t code[] = {0x31, 0xdb, 0x8e, 0xdb, 0xba, 0x02, 0x04, 0xb0,
@@ -312,7 +312,7 @@ int main(void)
         cmocka_unit_test(test_no_kvm),         cmocka_unit_test(test_no_permission),
         cmocka_unit_test(test_something_else), cmocka_unit_test(test_kernel_refuses),
         cmocka_unit_test(test_no_smm),         cmocka_unit_test(test_not_asked),
-        cmocka_unit_test(test_mark),           cmocka_unit_test(test_request_stop),
+        cmocka_unit_test(test_mark),           cmocka_unit_test(test_freeze),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,12 +163,6 @@ static void test_two_machines(void **state)
     boot_two(PC_ACCEL_KVM, PC_ACCEL_KVM);
 }
 
-static void test_two_machines_interpreted(void **state)
-{
-    (void)state;
-    boot_two(PC_ACCEL_INTERP, PC_ACCEL_INTERP);
-}
-
 /* Of one process, whatever runs each. */
 static void test_one_of_each(void **state)
 {
@@ -179,8 +173,9 @@ static void test_one_of_each(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_screen),       cmocka_unit_test(test_screen_interpreted),
-        cmocka_unit_test(test_two_machines), cmocka_unit_test(test_two_machines_interpreted),
+        cmocka_unit_test(test_screen),
+        cmocka_unit_test(test_screen_interpreted),
+        cmocka_unit_test(test_two_machines),
         cmocka_unit_test(test_one_of_each),
     };
 

@@ -324,13 +324,13 @@ static void execute(struct interp_cpu *cpu, uint64_t limit)
 
     emu->x86.R_TSC = cpus->tick + cpu->tsc_offset;
     emu->max_instr = limit + cpu->tsc_offset;
-    if (setjmp(cpu->abort)) { /* NOLINT(cert-err52-cpp): see interp_abort() */
+    /* NOLINTNEXTLINE(cert-err52-cpp): see interp_abort(), which what is done about an abort may call again */
+    if (setjmp(cpu->abort))
         interp_aborted(cpu);
-    } else if (x86emu_run(emu, X86EMU_RUN_MAX_INSTR) == 0) {
+    if (!cpu->failed && emu->x86.R_TSC < emu->max_instr && x86emu_run(emu, X86EMU_RUN_MAX_INSTR) == 0)
         cpu->state = INTERP_HALTED;
-    } else if (cpu->rep.rest) {
+    if (cpu->rep.rest)
         interp_rep_done(cpu);
-    }
     cpus->executed += interp_tick(cpu) - cpus->tick;
     cpus->tick = interp_tick(cpu);
     if (cpu->failed)

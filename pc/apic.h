@@ -22,7 +22,7 @@ struct apic_message {
     uint8_t vector;
     uint8_t dest;
     bool logical; /* dest is of logical destinations */
-    bool level;   /* level triggered: its EOI is told to the IOAPIC */
+    bool level;   /* of fixed and lowest: level triggered, so its EOI is told to the IOAPIC */
 };
 
 #define APIC_BROADCAST 0xffu

@@ -129,7 +129,6 @@ static void write_msi(struct apic_bus *bus, uint32_t address, uint32_t data)
         return;
     if (message.mode == APIC_FIXED && address & MSI_REDIRECTION_HINT)
         message.mode = APIC_LOWEST;
-    message.level = message.level && message.mode <= APIC_LOWEST;
     (void)apic_bus_send(bus, &message);
 }
 

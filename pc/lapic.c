@@ -81,7 +81,7 @@ uint8_t lapic_arbitration(const struct lapic *apic)
 
     if (tpr >= irr && tpr > isr)
         return apic->tpr;
-    return (uint8_t)(tpr > irr ? tpr : irr > isr ? irr : isr);
+    return (uint8_t)(irr > isr ? irr : isr);
 }
 
 static int deliverable(const struct lapic *apic)

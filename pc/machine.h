@@ -19,8 +19,10 @@
 enum pc_accel {
     PC_ACCEL_NONE, /* no processors; memory slots go to set */
     PC_ACCEL_KVM,
-    PC_ACCEL_INTERP, /* interpreted; memory slots go to set, or nowhere: they are only planned */
-    PC_ACCEL_AUTO,   /* PC_ACCEL_KVM where KVM can be used for this machine, else PC_ACCEL_INTERP */
+    /* interpreted, in virtual time, which begins on 2000-01-01 00:00:00 UTC; memory slots go to set, or nowhere: they are only
+     * planned */
+    PC_ACCEL_INTERP,
+    PC_ACCEL_AUTO, /* PC_ACCEL_KVM where KVM can be used for this machine, else PC_ACCEL_INTERP */
 };
 
 struct pc_config {

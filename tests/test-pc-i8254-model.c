@@ -4,22 +4,22 @@
  * register, a counting element, an output latch and a gate whose edges a pulse samples. A guest that writes, reads and
  * lets time pass at random must not be able to tell the two apart, nor may their interrupts differ.
  *
- * GMEM_TEST_SEED is the seed (default: the clock's); GMEM_TEST_LONG=1 makes it 20 times as long.
+ * GMEM_TEST_SEED is the seed; GMEM_TEST_LONG=1 makes it 20 times as long.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <cmocka.h>
 
 #include "i8254.h"
 #include "pc-ports.h"
+#include "random.h"
 
 #define S PC_NS_PER_S
-#define MACHINES 40u
+#define MACHINES 80u
 #define STEPS 400u
 
 /* --- one that counts --------------------------------------------------------------------------------------------- */
@@ -227,17 +227,14 @@ struct both {
     struct i8254 *pit;
     struct wire irq;
     struct naive naive[3];
-    uint64_t random;
+    struct random *random;
     uint64_t pulses;
     uint64_t compared;
 };
 
 static uint64_t draw(struct both *b, uint64_t below)
 {
-    b->random ^= b->random << 13;
-    b->random ^= b->random >> 7;
-    b->random ^= b->random << 17;
-    return (b->random >> 11) % below;
+    return random_below(b->random, below);
 }
 
 static void pass(struct both *b)
@@ -340,9 +337,9 @@ static void look(struct both *b)
     }
 }
 
-static void run(uint64_t seed, uint64_t *compared)
+static uint64_t run(struct random *random)
 {
-    struct both b = {.random = seed * 0x9e3779b97f4a7c15u | 1};
+    struct both b = {.random = random};
 
     ports_open(&b.ports);
     assert_int_equal(i8254_create(b.ports.vm, b.ports.io, &b.time, wire_irq(&b.irq), &b.pit), 0);
@@ -353,25 +350,20 @@ static void run(uint64_t seed, uint64_t *compared)
     for (unsigned i = 0; i < STEPS; i++)
         step(&b);
     look(&b);
-    *compared += b.compared;
     i8254_destroy(b.pit);
     ports_close(&b.ports);
+    return b.compared;
 }
 
 static void test_model(void **state)
 {
-    const char *given = getenv("GMEM_TEST_SEED");
-    const char *longer = getenv("GMEM_TEST_LONG");
-    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 1000;
-    unsigned machines = longer && *longer == '1' ? 20 * MACHINES : MACHINES;
+    struct random random = random_start("i8254", 8254);
+    unsigned machines = test_is_long() ? 20 * MACHINES : MACHINES;
     uint64_t compared = 0;
 
     (void)state;
-    for (unsigned i = 0; i < machines; i++) {
-        if (i == 0 || given == NULL)
-            printf("# GMEM_TEST_SEED=%llu\n", (unsigned long long)(seed + i));
-        run(seed + i, &compared);
-    }
+    for (unsigned i = 0; i < machines; i++)
+        compared += run(&random);
     assert_true(compared > machines * STEPS / 10);
 }
 

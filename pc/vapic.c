@@ -122,7 +122,7 @@ static void announced(struct vapic *vapic, uint64_t word)
     bool found;
     int err;
 
-    if (!processors->executing || !processors->memory || processors->executing(processors->opaque, &addr)) {
+    if (!processors->memory || processors->executing(processors->opaque, &addr)) {
         ignored(vapic, "it can't be told which code it is from");
         return;
     }
@@ -151,8 +151,8 @@ static gmem_result port_read(void *opaque, uint64_t offset, unsigned size, struc
 
 static gmem_result port_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
 {
-    (void)attrs;
-    if (offset == 0 && size == 2)
+    (void)offset, (void)attrs;
+    if (size == PORTS) /* which is at the first port, as it is not cut */
         announced(opaque, value);
     return GMEM_OK;
 }

@@ -25,6 +25,10 @@
  * SMRAM on. That is what recorded machines do, and it can be seen only in their memory slots. It gives nothing away: what is in
  * that DRAM then was put there by whoever may open it anyway, as D_LCK is such a write.
  *
+ * Where nothing on PCI answers in that window, because there is no VGA, what lies behind smram-region would show through it: the
+ * DRAM. So a machine with the mode has a reserved region there (smram-pci), behind all that PCI has, and reads are ones. Recorded
+ * machines without VGA let DRAM show, and so do machines without the mode.
+ *
  * A write to the registers is one commit. If it is refused, the map stays as it is and the registers keep what was
  * written; the next write tries again.
  *
@@ -63,6 +67,7 @@
 #define SMRAM_SIZE 0x20000u
 #define FOUR_G 0x100000000u
 #define WINDOW_PRIO 1
+#define CLOSED_PRIO (-1)
 
 struct i440fx {
     struct pci_device pci;
@@ -190,7 +195,11 @@ static int create_smram(struct i440fx *chip, gmem_region *ram)
 {
     int err = gmem_region_create_container(pci_bus_vm(chip->pci.bus), "smram", GMEM_SIZE(FOUR_G), NULL, &chip->smram);
 
-    return err ? err : pc_place_alias(chip->smram, SMRAM_BASE, 0, "smram-low", ram, SMRAM_BASE, SMRAM_SIZE, NULL);
+    if (!err)
+        err = pc_place_alias(chip->smram, SMRAM_BASE, 0, "smram-low", ram, SMRAM_BASE, SMRAM_SIZE, NULL);
+    if (!err)
+        err = pc_place_reserved(pci_bus_memory(chip->pci.bus), SMRAM_BASE, CLOSED_PRIO, "smram-pci", SMRAM_SIZE);
+    return err;
 }
 
 int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, bool smm, struct i440fx **ret)

@@ -19,7 +19,8 @@
 enum pc_accel {
     PC_ACCEL_NONE, /* no processors; memory slots go to set */
     PC_ACCEL_KVM,
-    PC_ACCEL_INTERP, /* interpreted; memory slots go to set, or nowhere: they are only planned */
+    /* Interpreted; memory slots go to set, or nowhere: they are only planned, with RAM offsets (ram_offsets, gmem/kvm.h). */
+    PC_ACCEL_INTERP,
 };
 
 struct pc_config {

@@ -543,7 +543,7 @@ static void slots_of_both(void **state)
     gmem_kvm_stats(machine_slots(bench->machine), &one);
     gmem_kvm_stats(machine_slots_smm(bench->machine), &two);
     snprintf(line, sizeof(line), "\n%u slots in use, at most %u; %llu calls, ", one.slots + two.slots,
-             one.slots_peak + two.slots_peak, (unsigned long long)(one.calls + two.calls));
+             one.slots_peak + two.slots_peak, (unsigned long long)one.calls + two.calls);
     check_says(bench, "info slots", line);
     check_says(bench, "info slots", "       0  0000000000000000  00000000000a0000  rw     -    0x");
     check_says(bench, "info slots", "   10000  0000000000000000  00000000000c0000  rw     -    0x");

@@ -19,8 +19,10 @@
 enum pc_accel {
     PC_ACCEL_NONE, /* no processors; memory slots go to set */
     PC_ACCEL_KVM,
-    /* interpreted, in virtual time, which begins on 2000-01-01 00:00:00 UTC; memory slots go to set, or nowhere: they are only
-     * planned */
+    /*
+     * Interpreted, in virtual time, which begins on 2000-01-01 00:00:00 UTC; memory slots go to set, or nowhere: they are only
+     * planned, with RAM offsets (ram_offsets, gmem/kvm.h).
+     */
     PC_ACCEL_INTERP,
     PC_ACCEL_AUTO, /* PC_ACCEL_KVM where KVM can be used for this machine, else PC_ACCEL_INTERP */
 };

@@ -169,6 +169,12 @@ void machine_stop(struct machine *machine)
         machine->cpus->ops->stop(machine->cpus);
 }
 
+void machine_freeze(struct machine *machine)
+{
+    if (machine->cpus && machine->cpus->ops->freeze)
+        machine->cpus->ops->freeze(machine->cpus);
+}
+
 bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret)
 {
     if (!machine->cpus || !machine->cpus->ops->stats)

@@ -67,6 +67,12 @@ int machine_start(struct machine *machine, struct pc_error *error) GMEM_MUST_CHE
 /* Returns when no processor runs any more. Not from a hook. May be called again. */
 void machine_stop(struct machine *machine);
 
+/*
+ * Nothing more is executed until machine_stop(), where that can be promised (PC_ACCEL_INTERP): what the guest has done then is the
+ * same in every run. Else nothing happens. From a hook, or with the device lock held.
+ */
+void machine_freeze(struct machine *machine);
+
 /* Stops it and ends everything. Not from a hook. NULL is allowed. */
 void machine_destroy(struct machine *machine);
 

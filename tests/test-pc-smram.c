@@ -256,6 +256,48 @@ static void test_refused(void **state)
     }
 }
 
+struct nth {
+    unsigned calls, refused;
+};
+
+static int refuse_nth(void *opaque, const struct kvm_userspace_memory_region *call)
+{
+    struct nth *nth = opaque;
+
+    (void)call;
+    return nth->calls++ == nth->refused ? -EINVAL : 0;
+}
+
+/* Whichever slot call is refused while it is put together, the machine does not come about, and leaves nothing. */
+static void test_refused_at_creation(void **state)
+{
+    (void)state;
+    for (unsigned vga = 0; vga < 2; vga++) {
+        struct nth nth = {0, 0};
+
+        for (bool created = false; !created; nth.refused++) {
+            struct bench *bench = bench_new();
+            struct pc_config config = bench_config(bench, MEMORY, vga);
+            struct pc_error error = {""};
+            int err;
+
+            config.smm = true;
+            config.set = refuse_nth;
+            config.set_opaque = &nth;
+            nth.calls = 0;
+            err = machine_create(&config, &bench->machine, &error);
+            created = nth.calls <= nth.refused;
+            assert_int_equal(err, created ? 0 : -EINVAL);
+            if (created)
+                check_window(bench, vga ? "vga-lowmem" : "smram-pci", "pc.ram");
+            else
+                assert_non_null(strstr(error.text, "can't be"));
+            bench_free(bench);
+        }
+        assert_true(nth.refused > 8);
+    }
+}
+
 struct text {
     char bytes[32768];
     size_t len;
@@ -510,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_no_vga),
         cmocka_unit_test_setup_teardown(test_at_creation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test(test_refused_at_creation),
         cmocka_unit_test(test_without),
         cmocka_unit_test_setup_teardown(test_recorded_kvm, setup, teardown),
         cmocka_unit_test(test_smi),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-pc-smm.c - system management mode on the interpreter: guests that hide code in SMRAM and come back to it, and SeaBIOS's
- * own set-up.
+ * test-pc-smm.c - system management mode on the interpreter: guests that hide code in SMRAM and come back to it.
  *
  * A guest opens SMRAM, copies a handler to 0xa8000, and relocates SMBASE to 0xa0000 by a first SMI, whose handler is at the place
  * that a reset sets, 0x38000. Then it closes SMRAM. It reports by characters to the firmware's log, which may be any byte.
@@ -14,15 +13,8 @@
 
 #include <cmocka.h>
 
-#include "firmware.h"
 #include "pc-code.h"
-#include "vga.h"
-
-#define MEMORY (UINT64_C(16) << 20)
-#define I440FX_FN PCI_DEVFN(0, 0)
-#define SMRAM 0x72u
-#define WAIT 60u
-#define FIRMWARE_WAIT 120u
+#include "pc-smm.h"
 
 /* In the firmware. */
 #define HANDLER 0x8000u   /* the handler's code, which is copied */
@@ -33,16 +25,6 @@
 /* Registers end up in RAM below this, as pushad and others put them there. */
 #define STACK 0x700u
 #define FLAGS_SET 0x701u /* CF, TF, IF, DF; others are results */
-
-static struct pc_config smm_config(struct bench *bench, bool vga)
-{
-    struct pc_config config = bench_config(bench, MEMORY, vga);
-
-    config.accel = PC_ACCEL_INTERP;
-    config.policy = GMEM_KVM_POLICY_KEEP;
-    config.smm = true;
-    return config;
-}
 
 static struct code code_at(struct bench *bench, unsigned offset)
 {
@@ -112,15 +94,6 @@ static bool has_ended(struct bench *bench)
     return atomic_load(&bench->event) != 0;
 }
 
-static void open_guest(struct bench *bench, const struct pc_config *config)
-{
-    struct pc_error error = {""};
-
-    bench_open(bench, config);
-    if (machine_start(bench->machine, &error))
-        fail_msg("not started: %s", error.text);
-}
-
 static void run_to(struct bench *bench, enum pc_event event)
 {
     if (!wait_until(has_ended, bench, WAIT))
@@ -148,22 +121,6 @@ static uint8_t smm8(struct bench *bench, uint64_t addr)
     uint8_t value = 0;
 
     assert_int_equal(gmem_ld8(machine_smram_space(bench->machine), addr, GMEM_ATTRS_NONE, &value), GMEM_OK);
-    return value;
-}
-
-static uint32_t smm32(struct bench *bench, uint64_t addr)
-{
-    uint32_t value = 0;
-
-    assert_int_equal(gmem_ld32_le(machine_smram_space(bench->machine), addr, GMEM_ATTRS_NONE, &value), GMEM_OK);
-    return value;
-}
-
-static uint32_t ram32(struct bench *bench, uint64_t addr)
-{
-    uint32_t value = 0;
-
-    assert_int_equal(gmem_ld32_le(machine_memory(bench->machine), addr, GMEM_ATTRS_NONE, &value), GMEM_OK);
     return value;
 }
 
@@ -357,13 +314,6 @@ static void test_back_in_protected_mode(void **state)
     bench_free(bench);
 }
 
-static void send_smi(struct bench *bench)
-{
-    machine_lock(bench->machine);
-    out8(bench, 0xb2, 1);
-    machine_unlock(bench->machine);
-}
-
 /* How long the log was when it was looked at last. */
 static unsigned known_len;
 
@@ -487,233 +437,6 @@ static void test_bad_state(void **state)
     bench_free(bench);
 }
 
-/* --- the processors' spaces, and SeaBIOS --- */
-
-#define TREE_MAX 4096u
-
-struct text {
-    char *bytes;
-    size_t len;
-};
-
-static int take(void *opaque, const char *bytes, size_t len)
-{
-    struct text *text = opaque;
-
-    text->bytes = realloc(text->bytes, text->len + len + 1);
-    assert_non_null(text->bytes);
-    memcpy(text->bytes + text->len, bytes, len);
-    text->len += len;
-    text->bytes[text->len] = 0;
-    return 0;
-}
-
-/* The lines of text between the first that is from and the next empty one. */
-static void cut(const char *text, const char *from, char *out, size_t size)
-{
-    const char *begin = strstr(text, from), *end;
-
-    if (!begin)
-        fail_msg("no \"%s\" in:\n%s", from, text);
-    end = strstr(begin, "\n\n");
-    snprintf(out, size, "%.*s", (int)(end ? (size_t)(end - begin) : strlen(begin)), begin);
-    for (size_t len = strlen(out); len && out[len - 1] == '\n'; len--)
-        out[len - 1] = 0;
-}
-
-/* with is not longer than what. */
-static void replace(char *text, const char *what, const char *with)
-{
-    char *at = strstr(text, what);
-
-    assert_non_null(at);
-    memcpy(at, with, strlen(with));
-    memmove(at + strlen(with), at + strlen(what), strlen(at + strlen(what)) + 1);
-}
-
-static char *recorded_tree(void)
-{
-    const char *data = getenv("GMEM_TEST_DATA");
-    char path[4096], *text = calloc(1, TREE_MAX);
-    FILE *file;
-
-    assert_non_null(data);
-    assert_non_null(text);
-    snprintf(path, sizeof(path), "%s/smm/tcg.txt", data);
-    file = fopen(path, "r");
-    if (!file)
-        fail_msg("%s can't be opened", path);
-    assert_true(fread(text, 1, TREE_MAX - 1, file) > 0);
-    fclose(file);
-    return text;
-}
-
-/* The part of ours that begins with the line our_head is the one of recorded that begins with head, but for these lines. */
-static void check_part(const char *ours, const char *our_head, const char *recorded, const char *head)
-{
-    char have[TREE_MAX], want[TREE_MAX];
-
-    cut(ours, our_head, have, sizeof(have));
-    cut(recorded, head, want, sizeof(want));
-    if (strstr(our_head, "memory-region: smram"))
-        replace(have, "(prio 10, i/o): smram\n", "(prio 0, i/o): smram\n");
-    assert_string_equal(have + strlen(our_head), want + strlen(head));
-}
-
-/*
- * The tree of a recorded interpreted processor, for each of ours. Two things differ: the space's name; and the priority of smram,
- * which is that of its place in KVM-SMRAM, a space that the recorded machine does not have. Processors share one root.
- */
-static void test_recorded(void **state)
-{
-    static const char *const last[] = {"address-space: cpu-smm-0\n", "address-space: cpu-smm-1\n"};
-    char *recorded = recorded_tree();
-
-    (void)state;
-    for (unsigned cpus = 1; cpus <= 2; cpus++) {
-        struct bench *bench = bench_new();
-        struct pc_config config = smm_config(bench, true);
-        struct text text = {NULL, 0};
-
-        config.cpus = cpus;
-        bench_open(bench, &config);
-        cfg_write8(bench, I440FX_FN, SMRAM, 0x0a);
-        assert_int_equal(gmem_print_tree(machine_vm(bench->machine), NULL, take, &text), 0);
-        check_part(text.bytes, last[cpus - 1], recorded, "address-space: tcg-cpu-smm-0\n");
-        check_part(text.bytes, "memory-region: smram\n", recorded, "memory-region: smram\n");
-        if (cpus == 2)
-            assert_non_null(strstr(text.bytes, "address-space: cpu-smm-0\naddress-space: cpu-smm-1\n"));
-        free(text.bytes);
-        bench_free(bench);
-    }
-    free(recorded);
-}
-
-static bool at_end(struct bench *bench)
-{
-    return memmem(bench->console, atomic_load(&bench->console_len), "No bootable device.", 19) ||
-           atomic_load(&bench->event);
-}
-
-/* Each SMI writes it, and RSM does not read it: it tells that one came. */
-#define REVISION 0xafefcu
-#define SENTINEL 0x600df00du
-
-static bool was_saved(struct bench *bench)
-{
-    return atomic_load(&bench->event) || smm32(bench, REVISION) != SENTINEL;
-}
-
-struct files {
-    void *bios, *rom;
-    size_t bios_len, rom_len;
-};
-
-static void files_load(struct files *files)
-{
-    struct pc_error error = {""};
-
-    if (firmware_load(FIRMWARE_BIOS, PC_FIRMWARE_UNIT, PC_FIRMWARE_MAX, &files->bios, &files->bios_len, &error)) {
-        print_message("%s\n", error.text);
-        skip();
-    }
-    if (firmware_load(FIRMWARE_VGA_ROM, 1, VGA_OPTION_ROM_MAX, &files->rom, &files->rom_len, &error)) {
-        print_message("%s\n", error.text);
-        free(files->bios);
-        skip();
-    }
-}
-
-static void files_free(struct files *files)
-{
-    free(files->bios);
-    free(files->rom);
-}
-
-/* SeaBIOS, come to its end, and waiting. */
-static struct bench *booted(const struct files *files)
-{
-    struct bench *bench = bench_new();
-    struct pc_config config = smm_config(bench, true);
-
-    config.memory = UINT64_C(64) << 20;
-    config.firmware = files->bios;
-    config.firmware_len = files->bios_len;
-    config.vga_rom = files->rom;
-    config.vga_rom_len = files->rom_len;
-    open_guest(bench, &config);
-    if (!wait_until(at_end, bench, FIRMWARE_WAIT) || atomic_load(&bench->event))
-        fail_msg("the firmware did not come to its end: %s\n%s", bench->event_text, bench->console);
-    return bench;
-}
-
-/* SeaBIOS sets the mode up: it relocates, leaves its entry in SMRAM, closes that, and an SMI afterwards comes there and back. */
-static void test_seabios(void **state)
-{
-    struct files files;
-    struct bench *bench;
-    gmem_space *smm;
-
-    (void)state;
-    files_load(&files);
-    bench = booted(&files);
-    smm = machine_smram_space(bench->machine);
-    machine_lock(bench->machine);
-    assert_int_equal(cfg_read8(bench, I440FX_FN, SMRAM), 0x0a);
-    assert_int_equal(cfg_read32(bench, PM_FN, 0x58) & 0x02000000, 0x02000000);
-    assert_int_equal(in32(bench, 0x628) & 1, 1);
-    assert_int_equal(in8(bench, 0xb3), 0);
-    machine_unlock(bench->machine);
-    assert_string_equal(seen_at(bench, 0xa8000), "vga-lowmem");
-    /* mov ax, cs; jmp 0xf000:... */
-    assert_int_equal(smm32(bench, 0xa8000) & 0xffffff, 0xeac88c);
-    assert_int_equal(smm32(bench, 0xa8004) >> 8 & 0xffff, 0xf000);
-    /* Where it was before the relocation, RAM is as it was. */
-    assert_int_equal(ram32(bench, 0x38000), 0);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(gmem_st32_le(smm, REVISION, GMEM_ATTRS_NONE, SENTINEL), GMEM_OK);
-        send_smi(bench);
-        if (!wait_until(was_saved, bench, WAIT) || atomic_load(&bench->event))
-            fail_msg("no SMI came: %s", bench->event_text);
-        assert_int_equal(smm32(bench, 0xafef8), 0xa0000);
-        assert_int_equal(smm32(bench, REVISION), 0x20000);
-    }
-    machine_stop(bench->machine);
-    assert_int_equal(atomic_load(&bench->event), 0);
-    assert_int_equal(bench->logs, 0);
-    bench_free(bench);
-    files_free(&files);
-}
-
-/* Host addresses are each run's own. */
-static void without_addresses(char *lines)
-{
-    for (char *at = lines; (at = strstr(at, " ua=0x"));)
-        memmove(at, at + 6 + strspn(at + 6, "0123456789abcdef"),
-                strlen(at + 6 + strspn(at + 6, "0123456789abcdef")) + 1);
-}
-
-/* With the mode, too, two runs are the same. */
-static void test_same_again(void **state)
-{
-    struct files files;
-    struct bench *runs[2];
-
-    (void)state;
-    files_load(&files);
-    for (unsigned i = 0; i < 2; i++) {
-        runs[i] = booted(&files);
-        machine_stop(runs[i]->machine);
-        without_addresses(runs[i]->lines);
-    }
-    assert_string_equal(runs[0]->console, runs[1]->console);
-    assert_string_equal(runs[0]->lines, runs[1]->lines);
-    assert_true(strlen(runs[0]->lines) > 1000);
-    bench_free(runs[0]);
-    bench_free(runs[1]);
-    files_free(&files);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -725,9 +448,6 @@ int main(void)
         cmocka_unit_test(test_nested),
         cmocka_unit_test(test_rsm_outside),
         cmocka_unit_test(test_bad_state),
-        cmocka_unit_test(test_recorded),
-        cmocka_unit_test(test_seabios),
-        cmocka_unit_test(test_same_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,7 @@ struct cpu_interp {
     uint64_t tick;  /* virtual time in instructions */
     uint64_t slice; /* until when the current processor may run */
     unsigned current;
+    uint32_t turns; /* of which the next turn's length is made */
     uint64_t executed;
     uint64_t origin; /* host time at which virtual time would be 0, were they to go together */
     uint64_t busy_since, busy_ns;

@@ -10,7 +10,7 @@
  *    written down there, so an instruction that has begun can be given up at any of its accesses: interp_abort() jumps out
  *    of x86emu_run(), which holds nothing, and the registers are put back.
  *  - Instructions that libx86emu has not, or not right, are given up so and carried out by interp_own().
- *  - A repeated string instruction runs REP_CHUNK times at most; then it is begun again for the rest.
+ *  - A repeated string instruction runs INTERP_REP_CHUNK times at most; then it is begun again for the rest.
  */
 #ifndef PC_CPU_INTERP_INTERNAL_H
 #define PC_CPU_INTERP_INTERNAL_H
@@ -28,6 +28,7 @@
 #include "vtime.h"
 
 #define INTERP_TICK_NS 50u /* an instruction */
+#define INTERP_REP_CHUNK 4096u
 #define CR0_PE 0x1u
 #define CR0_TS 0x8u
 #define CR0_ET 0x10u
@@ -188,6 +189,8 @@ uint32_t interp_fetch(struct interp_cpu *cpu, uint32_t addr, unsigned size);
 /* Data at a linear address: 1, 2 or 4 bytes. Without the device lock. */
 uint32_t interp_load(struct interp_cpu *cpu, uint32_t addr, unsigned size);
 void interp_store(struct interp_cpu *cpu, uint32_t addr, unsigned size, uint32_t value);
+uint32_t interp_in(struct interp_cpu *cpu, uint32_t port, unsigned size);
+void interp_out(struct interp_cpu *cpu, uint32_t port, unsigned size, uint32_t value);
 /* Up to size bytes of code at a linear address, as far as they are memory: how many. No device is accessed. */
 unsigned interp_peek(struct interp_cpu *cpu, uint32_t addr, uint8_t *ret, unsigned size);
 /* Finish or continue a repeated instruction of which a part is done. */

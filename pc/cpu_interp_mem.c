@@ -13,7 +13,6 @@
  */
 #include "cpu_interp_internal.h"
 
-#define REP_CHUNK 4096u
 #define INSTRUCTION_MAX 15u
 #define ONE_MIB 0x100000u
 #define VGA_WINDOW 0xa0000u
@@ -26,16 +25,17 @@ enum class { PLAIN, PREFIX, ESCAPE, SHIFT, DIVIDE, OWN };
 
 /* Opcodes of one byte that have to be looked at. */
 static const uint8_t classes[256] = {
-    [0x26] = PREFIX,         [0x2e] = PREFIX, [0x36] = PREFIX,          [0x3e] = PREFIX, [0x64 ... 0x67] = PREFIX,
-    [0xf0] = PREFIX,         [0xf2] = PREFIX, [0xf3] = PREFIX,          [0x0f] = ESCAPE, [0xc0 ... 0xc1] = SHIFT,
-    [0xd0 ... 0xd3] = SHIFT, [0xd4] = OWN,    [0xf6 ... 0xf7] = DIVIDE,
+    [0x26] = PREFIX,       [0x2e] = PREFIX,          [0x36] = PREFIX,
+    [0x3e] = PREFIX,       [0x64 ... 0x67] = PREFIX, [0xf0] = PREFIX,
+    [0xf2] = PREFIX,       [0xf3] = PREFIX,          [0x0f] = ESCAPE,
+    [0x6c ... 0x6f] = OWN, [0xc0 ... 0xc1] = SHIFT,  [0xd0 ... 0xd3] = SHIFT,
+    [0xd4] = OWN,          [0xf6 ... 0xf7] = DIVIDE,
 };
 
-/* INS, OUTS, MOVS, CMPS, STOS, LODS, SCAS. */
+/* MOVS, CMPS, STOS, LODS, SCAS. */
 static bool is_string(uint8_t opcode)
 {
-    return (opcode >= 0x6c && opcode <= 0x6f) || (opcode >= 0xa4 && opcode <= 0xa7) ||
-           (opcode >= 0xaa && opcode <= 0xaf);
+    return (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
 }
 
 int interp_mem_create(struct interp_cpu *cpu, gmem_space *memory, gmem_space *smm)
@@ -265,6 +265,16 @@ void interp_store(struct interp_cpu *cpu, uint32_t addr, unsigned size, uint32_t
     store(cpu, addr, size, value);
 }
 
+uint32_t interp_in(struct interp_cpu *cpu, uint32_t port, unsigned size)
+{
+    return device_load(cpu, cpu->cpus->config.ports, cpu->attrs, port & 0xffff, size);
+}
+
+void interp_out(struct interp_cpu *cpu, uint32_t port, unsigned size, uint32_t value)
+{
+    device_store(cpu, cpu->cpus->config.ports, cpu->attrs, port & 0xffff, size, value);
+}
+
 unsigned interp_peek(struct interp_cpu *cpu, uint32_t addr, uint8_t *ret, unsigned size)
 {
     uint32_t mask = __atomic_load_n(&cpu->cpus->a20_mask, __ATOMIC_RELAXED);
@@ -349,16 +359,16 @@ static void begin_rep(struct interp_cpu *cpu, uint8_t opcode)
     bool addr32 = x86->mode & _MODE_ADDR32;
     uint32_t count = addr32 ? x86->R_ECX : x86->R_CX;
 
-    if (count <= REP_CHUNK || !is_string(opcode))
+    if (count <= INTERP_REP_CHUNK || !is_string(opcode))
         return;
-    cpu->rep.rest = count - REP_CHUNK;
+    cpu->rep.rest = count - INTERP_REP_CHUNK;
     cpu->rep.addr32 = addr32;
     cpu->rep.compares = opcode == 0xa6 || opcode == 0xa7 || opcode == 0xae || opcode == 0xaf;
     cpu->rep.while_equal = x86->mode & _MODE_REPE;
     if (addr32)
-        x86->R_ECX = REP_CHUNK;
+        x86->R_ECX = INTERP_REP_CHUNK;
     else
-        x86->R_CX = REP_CHUNK;
+        x86->R_CX = INTERP_REP_CHUNK;
     cpu->emu->max_instr = x86->R_TSC + 1;
 }
 
@@ -542,16 +552,6 @@ static inline unsigned fetch(struct interp_cpu *cpu, uint32_t addr, unsigned siz
     return 0;
 }
 
-static unsigned port(struct interp_cpu *cpu, uint32_t addr, unsigned size, bool is_write, u32 *val)
-{
-    addr &= 0xffff;
-    if (is_write)
-        device_store(cpu, cpu->cpus->config.ports, cpu->attrs, addr, size, *val);
-    else
-        *val = device_load(cpu, cpu->cpus->config.ports, cpu->attrs, addr, size);
-    return 0;
-}
-
 /* It has run into a fault already, a segment's limit; libx86emu would go on. */
 static inline void check_fault(struct interp_cpu *cpu)
 {
@@ -600,7 +600,11 @@ unsigned interp_memio(x86emu_t *emu, u32 addr, u32 *val, unsigned type)
         store(cpu, addr, 4, *val);
         break;
     default:
-        return port(cpu, addr, 1u << (type & 3), (type & ~0xffu) == X86EMU_MEMIO_O, val);
+        if ((type & ~0xffu) == X86EMU_MEMIO_O)
+            interp_out(cpu, addr, 1u << (type & 3), *val);
+        else
+            *val = interp_in(cpu, addr, 1u << (type & 3));
+        break;
     }
     return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * pc/cpu_interp_own.c - instructions that are carried out here, since libx86emu has them not, or has them wrong: shifts by counts
  * that it does not cut to five bits, or by nothing, arithmetic shifts to the right, bits of strings of bits, conditional moves that
- * compare signs, divisions (one that overflows, and AAM by 0, ends the process there), XADD, CMPXCHG and CMPXCHG8B.
+ * compare signs, INS and OUTS (which step by 1), divisions (one that overflows, and AAM by 0, ends the process there), XADD, CMPXCHG and CMPXCHG8B.
  *
  * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. Flags that it leaves undefined stay as they are, but
  * for those of shifts, which are as for a count of 1.
@@ -16,6 +16,7 @@
 #define FLAG_PF 0x4u
 #define FLAG_ZF 0x40u
 #define FLAG_SF 0x80u
+#define FLAG_DF 0x400u
 #define FLAG_OF 0x800u
 #define FLAG_AF 0x10u
 #define VECTOR_DE 0u
@@ -24,7 +25,7 @@ struct own {
     struct interp_cpu *cpu;
     x86emu_regs_t *x86;
     uint32_t eip;
-    bool data32, addr32;
+    bool data32, addr32, repeat;
     int override;    /* the segment's index; -1: the operand's own */
     unsigned opcode; /* 0x100 and the second byte, of those with 0x0f */
     unsigned mod, reg, rm;
@@ -76,7 +77,9 @@ static void decode_opcode(struct own *own)
             own->data32 = !ACC_D(own->x86->R_CS_ACC);
         else if (byte == 0x67)
             own->addr32 = !ACC_D(own->x86->R_CS_ACC);
-        else if (byte != 0xf0 && byte != 0xf2 && byte != 0xf3)
+        else if (byte == 0xf2 || byte == 0xf3)
+            own->repeat = true;
+        else if (byte != 0xf0)
             break;
     }
     own->opcode = byte == 0x0f ? 0x100 | fetch(own, 1) : byte;
@@ -531,9 +534,59 @@ static bool execute_cmpxchg8b(struct own *own)
     return true;
 }
 
+/* The offset that SI or DI has, by address size; and step it. */
+static uint32_t *index_register(const struct own *own, uint32_t *ret_mask)
+{
+    *ret_mask = own->addr32 ? UINT32_MAX : 0xffff;
+    return own->opcode & 2 ? &own->x86->R_ESI : &own->x86->R_EDI;
+}
+
+static void transfer(struct own *own)
+{
+    x86emu_regs_t *x86 = own->x86;
+    uint32_t mask, *index = index_register(own, &mask), addr = linear(own, *index & mask, own->size);
+    uint32_t step = flag(own, FLAG_DF) ? -own->size : own->size;
+
+    if (own->opcode & 2)
+        interp_out(own->cpu, x86->R_DX, own->size, interp_load(own->cpu, addr, own->size));
+    else
+        interp_store(own->cpu, addr, own->size, interp_in(own->cpu, x86->R_DX, own->size));
+    *index = (*index & ~mask) | ((*index + step) & mask);
+}
+
+/* INS, OUTS. What is done of a repeated one stays done if the next part faults, or has to wait: then EIP stays. */
+static void execute_string(struct own *own)
+{
+    x86emu_regs_t *x86 = own->x86;
+    uint32_t mask = own->addr32 ? UINT32_MAX : 0xffff;
+
+    own->size = !(own->opcode & 1) ? 1 : own->data32 ? 4 : 2;
+    own->segment = &x86->seg[!(own->opcode & 2) ? R_ES_INDEX : own->override >= 0 ? own->override : R_DS_INDEX];
+    if (!own->repeat) {
+        transfer(own);
+        return;
+    }
+    for (unsigned i = 0; x86->R_ECX & mask; i++) {
+        if (i == INTERP_REP_CHUNK) {
+            own->eip = x86->R_EIP;
+            return;
+        }
+        transfer(own);
+        x86->R_ECX = (x86->R_ECX & ~mask) | ((x86->R_ECX - 1) & mask);
+        own->cpu->before.gen = x86->gen;
+        own->cpu->before.spc = x86->spc;
+    }
+}
+
 static bool execute(struct own *own)
 {
     switch (own->opcode) {
+    case 0x6c:
+    case 0x6d:
+    case 0x6e:
+    case 0x6f:
+        execute_string(own);
+        return true;
     case 0xc0:
     case 0xc1:
     case 0xd0:

@@ -216,6 +216,9 @@ static void raise(struct interp_cpu *cpu, unsigned vector, uint32_t error, enum 
             cpu->failed_event = PC_EVENT_SHUTDOWN;
             return;
         }
+        /* INT n faults, and was not carried out. */
+        if (source == FROM_PROGRAM)
+            restore(cpu);
         if (source == FROM_FAULT && contributes(now.vector) && contributes(next.vector))
             next = fault(VECTOR_DF, protected ? 0 : INTERP_NO_ERROR);
         now = next;

@@ -669,7 +669,7 @@ static void boot(struct run *run, void *bios, size_t bios_len, void *rom, size_t
 static void test_seabios_twice(void **state)
 {
     void *bios = NULL, *rom = NULL;
-    size_t bios_len, rom_len;
+    size_t bios_len = 0, rom_len = 0;
     struct pc_error error = {""};
     struct run one, two;
 

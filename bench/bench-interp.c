@@ -143,7 +143,8 @@ static double bare(void *opaque, uint64_t count)
 
 static const struct bench_entry rows[] = {
     {{"interp/RAM", 0, NULL, "bare array", BENCH_RATIO, 1.5, "an instruction"}, interpreted, bare},
-    {{"interp/VGA window", 1, NULL, "bare array", BENCH_NO_TARGET, 0, "an instruction; half access the device"},
+    {{"interp/VGA window", 1, NULL, "bare array", BENCH_NO_TARGET, 0,
+      "an instruction; one of four accesses the device"},
      interpreted,
      bare},
     {{"interp/port", 2, NULL, "bare array", BENCH_NO_TARGET, 0, "an instruction; half access the device"},

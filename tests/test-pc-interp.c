@@ -517,6 +517,32 @@ static void test_held(void **state)
     check_held(faulting_begin, faulting_end);
 }
 
+/* Halted with interrupts off and no timer set: nobody looks up by himself. */
+static void test_held_idle(void **state)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = bench_config(bench, MEMORY, false);
+    struct pc_cpus_stats first, second;
+
+    (void)state;
+    config.accel = PC_ACCEL_INTERP;
+    config.cpus = 3;
+    bench_open(bench, &config);
+    machine_hold(bench->machine, true);
+    start(bench);
+    assert_true(machine_executed(bench->machine, &first));
+    assert_int_equal(first.instructions, 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        machine_hold(bench->machine, false);
+        machine_hold(bench->machine, true);
+    }
+    assert_true(machine_executed(bench->machine, &second));
+    assert_in_range(second.instructions, 0, 1);
+    machine_hold(bench->machine, false);
+    machine_stop(bench->machine);
+    bench_free(bench);
+}
+
 static void test_prefixes(void **state)
 {
     struct bench *bench = begin_payload(prefixes_begin, prefixes_end);
@@ -696,12 +722,12 @@ static void test_seabios_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_ports),     cmocka_unit_test(test_repeat),
-        cmocka_unit_test(test_a20),           cmocka_unit_test(test_real_mode), cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_timer),         cmocka_unit_test(test_step),      cmocka_unit_test(test_two),
-        cmocka_unit_test(test_anything),      cmocka_unit_test(test_refused),   cmocka_unit_test(test_odd),
-        cmocka_unit_test(test_held),          cmocka_unit_test(test_prefixes),  cmocka_unit_test(test_time),
-        cmocka_unit_test(test_seabios_twice),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_ports),         cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_a20),      cmocka_unit_test(test_real_mode),     cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_timer),    cmocka_unit_test(test_step),          cmocka_unit_test(test_two),
+        cmocka_unit_test(test_anything), cmocka_unit_test(test_refused),       cmocka_unit_test(test_odd),
+        cmocka_unit_test(test_held),     cmocka_unit_test(test_held_idle),     cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_time),     cmocka_unit_test(test_seabios_twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

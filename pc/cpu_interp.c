@@ -4,8 +4,8 @@
  *
  * Virtual time is counted in ticks. An instruction of whatever processor is one, so there is one order of all instructions, and
  * time stamp counters agree. The processors take turns of QUANTUM ticks and up to QUANTUM_SPREAD more; one that halts gives up
- * its turn. A turn is cut in pieces: at timers, which expire between two instructions; and wherever the thread is asked to look up (attention),
- * which by itself changes nothing that a guest could see. When all processors wait, time jumps to the next timer.
+ * its turn. A turn is cut in pieces: at timers, which expire between two instructions; and wherever the thread is asked to look up
+ * (attention), which by itself changes nothing that a guest could see. When all processors wait, time jumps to the next timer.
  *
  *  - So two runs are the same, instruction by instruction, unless something comes from outside: a key, a monitor's command.
  *  - Time that passes in a jump is slept through, if virtual time is ahead of the host's: an idle guest does not burn a host
@@ -343,7 +343,9 @@ static void wait_until(struct cpu_interp *cpus, uint64_t host)
     int err = 0;
 
     pthread_mutex_lock(&cpus->gate);
-    while (err != ETIMEDOUT && !__atomic_load_n(&cpus->attention, __ATOMIC_ACQUIRE))
+    /* Who wants it held may have asked for attention while that was being given. */
+    while (err != ETIMEDOUT && !__atomic_load_n(&cpus->attention, __ATOMIC_ACQUIRE) &&
+           !__atomic_load_n(&cpus->interrupted, __ATOMIC_RELAXED))
         err = host == UINT64_MAX ? pthread_cond_wait(&cpus->wake, &cpus->gate)
                                  : pthread_cond_timedwait(&cpus->wake, &cpus->gate, &until);
     pthread_mutex_unlock(&cpus->gate);

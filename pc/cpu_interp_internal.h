@@ -121,7 +121,7 @@ struct interp_cpu {
     const char *failed; /* why it can't go on; NULL: it can */
     enum pc_event failed_event;
     uint64_t tsc_offset;
-    bool changed; /* atomic: the interrupt controllers have something */
+    bool changed; /* the interrupt controllers have something; with the device lock held, as smi */
 
     struct cpu_interp_smm smm;
     struct {

@@ -40,7 +40,7 @@ struct sort {
     const char *name;
     uint8_t opcode[2];
     uint8_t size;
-    int8_t reg; /* of the ModRM byte; ANY; or NONE: there is no such byte */
+    int8_t reg;     /* of the ModRM byte; ANY; or NONE: there is no such byte */
     uint8_t number; /* bytes of it; 4: as large as the operand */
     enum kind kind;
     uint32_t undefined; /* flags */
@@ -54,21 +54,35 @@ struct sort {
 #define BITS (PF | AF | SF | OF)
 
 #define ARITHMETIC(name, n, undefined)                                                                                 \
-    {name, {8 * (n)}, 1, ANY, 0, PLAIN, undefined, true}, {name, {8 * (n) + 1}, 1, ANY, 0, PLAIN, undefined, false},  \
+    {name, {8 * (n)}, 1, ANY, 0, PLAIN, undefined, true}, {name, {8 * (n) + 1}, 1, ANY, 0, PLAIN, undefined, false},   \
         {name, {8 * (n) + 2}, 1, ANY, 0, PLAIN, undefined, true},                                                      \
         {name, {8 * (n) + 3}, 1, ANY, 0, PLAIN, undefined, false}, {name, {0x80}, 1, n, 1, PLAIN, undefined, true},    \
-        {name, {0x81}, 1, n, 4, PLAIN, undefined, false}, {name, {0x83}, 1, n, 1, PLAIN, undefined, false}
+        {name, {0x81}, 1, n, 4, PLAIN, undefined, false},                                                              \
+    {                                                                                                                  \
+        name, {0x83}, 1, n, 1, PLAIN, undefined, false                                                                 \
+    }
 #define SHIFTS(name, n, undefined)                                                                                     \
     {name, {0xc0}, 1, n, 1, SHIFT, undefined, true}, {name, {0xc1}, 1, n, 1, SHIFT, undefined, false},                 \
         {name, {0xd0}, 1, n, 0, SHIFT, undefined, true}, {name, {0xd1}, 1, n, 0, SHIFT, undefined, false},             \
-        {name, {0xd2}, 1, n, 0, SHIFT, undefined, true}, {name, {0xd3}, 1, n, 0, SHIFT, undefined, false}
+        {name, {0xd2}, 1, n, 0, SHIFT, undefined, true},                                                               \
+    {                                                                                                                  \
+        name, {0xd3}, 1, n, 0, SHIFT, undefined, false                                                                 \
+    }
 #define UNARY(name, opcode, n, number, kind, undefined)                                                                \
     {name, {opcode}, 1, n, number ? 1 : 0, kind, undefined, true},                                                     \
-        {name, {(opcode) + 1}, 1, n, number ? 4 : 0, kind, undefined, false}
+    {                                                                                                                  \
+        name, {(opcode) + 1}, 1, n, number ? 4 : 0, kind, undefined, false                                             \
+    }
 #define CONDITION(n)                                                                                                   \
-    {"setcc", {0x0f, 0x90 + (n)}, 2, 0, 0, PLAIN, 0, true}, {"cmovcc", {0x0f, 0x40 + (n)}, 2, ANY, 0, PLAIN, 0, false}
+    {"setcc", {0x0f, 0x90 + (n)}, 2, 0, 0, PLAIN, 0, true},                                                            \
+    {                                                                                                                  \
+        "cmovcc", {0x0f, 0x40 + (n)}, 2, ANY, 0, PLAIN, 0, false                                                       \
+    }
 #define BIT_BY(name, opcode, n)                                                                                        \
-    {name, {0x0f, opcode}, 2, ANY, 0, BIT, BITS, false}, {name, {0x0f, 0xba}, 2, n, 1, PLAIN, BITS, false}
+    {name, {0x0f, opcode}, 2, ANY, 0, BIT, BITS, false},                                                               \
+    {                                                                                                                  \
+        name, {0x0f, 0xba}, 2, n, 1, PLAIN, BITS, false                                                                \
+    }
 
 static const struct sort sorts[] = {
     ARITHMETIC("add", 0, 0),
@@ -324,10 +338,9 @@ static uint8_t *emit(uint8_t *at, const struct one *one, uint32_t at_result)
 static void host_carries_out(uint8_t *code, struct state *slot, struct one *one)
 {
     /* push rbx, rbp; mov r8, rdi; flags; registers; the instruction; registers; flags; pop. */
-    static const uint8_t head[] = {0x53, 0x55, 0x49, 0x89, 0xf8, 0x41, 0x8b, 0x40, 0x20, 0x50, 0x9d,
-                                   0x41, 0x8b, 0x00, 0x41, 0x8b, 0x48, 0x04, 0x41, 0x8b, 0x50, 0x08,
-                                   0x41, 0x8b, 0x58, 0x0c, 0x41, 0x8b, 0x68, 0x14, 0x41, 0x8b, 0x70,
-                                   0x18, 0x41, 0x8b, 0x78, 0x1c};
+    static const uint8_t head[] = {0x53, 0x55, 0x49, 0x89, 0xf8, 0x41, 0x8b, 0x40, 0x20, 0x50, 0x9d, 0x41, 0x8b,
+                                   0x00, 0x41, 0x8b, 0x48, 0x04, 0x41, 0x8b, 0x50, 0x08, 0x41, 0x8b, 0x58, 0x0c,
+                                   0x41, 0x8b, 0x68, 0x14, 0x41, 0x8b, 0x70, 0x18, 0x41, 0x8b, 0x78, 0x1c};
     static const uint8_t tail[] = {0x41, 0x89, 0x00, 0x41, 0x89, 0x48, 0x04, 0x41, 0x89, 0x50, 0x08, 0x41, 0x89,
                                    0x58, 0x0c, 0x41, 0x89, 0x68, 0x14, 0x41, 0x89, 0x70, 0x18, 0x41, 0x89, 0x78,
                                    0x1c, 0x9c, 0x58, 0x41, 0x89, 0x40, 0x20, 0xfc, 0x5d, 0x5b, 0xc3};
@@ -359,13 +372,13 @@ static void check(const struct one *one, const struct state *guest, const char *
     for (unsigned i = 0; i < one->count; i++)
         snprintf(bytes + 3 * i, 4, " %02x", one->bytes[i]);
     for (unsigned i = 0; i < 8; i++)
-        print_error("register %u: %08x, host %08x, guest %08x\n", i, one->before.registers[i],
-                    one->after.registers[i], guest->registers[i]);
+        print_error("register %u: %08x, host %08x, guest %08x\n", i, one->before.registers[i], one->after.registers[i],
+                    guest->registers[i]);
     for (unsigned i = 0; i < 4; i++)
         print_error("memory %u: %08x, host %08x, guest %08x\n", i, one->before.memory[i], one->after.memory[i],
                     guest->memory[i]);
-    fail_msg("%s%s: flags %x, host %x, guest %x of %x", name, bytes, one->before.flags, one->after.flags,
-             guest->flags, ALL & ~one->undefined);
+    fail_msg("%s%s: flags %x, host %x, guest %x of %x", name, bytes, one->before.flags, one->after.flags, guest->flags,
+             ALL & ~one->undefined);
 }
 
 /* From real mode into flat 32-bit mode, and to PROGRAM. */
@@ -422,9 +435,9 @@ static void run_cases(const struct one *ones, unsigned count, struct state *ret_
     }
     at = put(at, "\x66\xba\x02\x04\xb0\x2e\xee\xfa\xf4", 9); /* a dot on the console; cli; hlt */
     assert_true(PROGRAM + (size_t)(at - program) < RESULTS);
-    assert_int_equal(gmem_space_write(machine_memory(bench->machine), PROGRAM, GMEM_ATTRS_NONE, program,
-                                      (uint64_t)(at - program)),
-                     GMEM_OK);
+    assert_int_equal(
+        gmem_space_write(machine_memory(bench->machine), PROGRAM, GMEM_ATTRS_NONE, program, (uint64_t)(at - program)),
+        GMEM_OK);
     assert_int_equal(machine_start(bench->machine, &error), 0);
     if (!wait_until(at_end, bench, 100) || atomic_load(&bench->event))
         fail_msg("not at its end: %s", bench->event_text);

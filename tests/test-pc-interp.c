@@ -16,6 +16,7 @@
 #include "cpu.h"
 #include "firmware.h"
 #include "pc-machine.h"
+#include "random.h"
 #include "vga.h"
 
 #define RESULTS 0x1000u
@@ -35,10 +36,9 @@
     __asm__(".pushsection .rodata\n"                                                                                   \
             ".global " #name "_begin, " #name "_end\n" #name "_begin:\n"                                               \
             "0:\n"                                                                                                     \
-            ".code16\n" text "\n"                                                                                      \
-            #name "_end:\n"                                                                                            \
+            ".code16\n" text "\n" #name "_end:\n"                                                                      \
             ".byte 0\n"                                                                                                \
-            ".popsection\n" HOST_CODE);                                                                                          \
+            ".popsection\n" HOST_CODE);                                                                                \
     extern const uint8_t name##_begin[], name##_end[]
 
 /* Ends it, in code of any size. */
@@ -48,8 +48,9 @@
 #define FLAT(name)                                                                                                     \
     "cli\n lgdtl %cs:(" name "_pointer - " name "_begin)\n movl %cr0, %eax; orb $1, %al; movl %eax, %cr0\n"            \
     "ljmpl $8, $(0xf0000 + " name "_flat - " name "_begin)\n"                                                          \
-    ".balign 8\n" name "_gdt: .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b0f0000ffff, 0x000093000000ffff\n" \
-    name "_pointer: .word 39; .long 0xf0000 + " name "_gdt - " name "_begin\n"                                         \
+    ".balign 8\n" name                                                                                                 \
+    "_gdt: .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00009b0f0000ffff, 0x000093000000ffff\n" name             \
+    "_pointer: .word 39; .long 0xf0000 + " name "_gdt - " name "_begin\n"                                              \
     ".code32\n" name "_flat: movw $0x10, %ax; movw %ax, %ds; movw %ax, %es; movw %ax, %ss; movl $0x8000, %esp\n"
 
 static bool at_end(struct bench *bench)
@@ -120,18 +121,19 @@ static uint32_t result(struct bench *bench, unsigned n)
 
 /* --- Memory ---------------------------------------------------------------------------------------------------------- */
 
-PAYLOAD(sizes, FLAT("sizes") "movl $0x00200000, %esi\n"
-                             "movl $0x44332211, (%esi); movw $0x6655, 4(%esi); movb $0x77, 6(%esi); movb $0x88, 7(%esi)\n"
-                             "movl (%esi), %eax; movl %eax, 0x1000\n"
-                             "movl 1(%esi), %eax; movl %eax, 0x1004\n"
-                             "movzwl 3(%esi), %eax; movl %eax, 0x1008\n"
-                             "movsbl 7(%esi), %eax; movl %eax, 0x100c\n"
-                             "movl $0xdeadbeef, 0x2ffffe; movl 0x2ffffe, %eax; movl %eax, 0x1010\n" /* over 1 MiB's edge */
-                             "movl $0x01020304, 0xaaffe\n"                                        /* VGA's window */
-                             "movl 0xfffffffe, %eax; movl %eax, 0x1014\n"                           /* over the end */
-                             "movl 0xe0000000, %eax; movl %eax, 0x1018\n"                           /* nobody's */
-                             "movl $0x12345678, 0xfff00\n movl 0xfff00, %eax; movl %eax, 0x101c\n"  /* ROM */
-                             DONE);
+PAYLOAD(sizes,
+        FLAT("sizes") "movl $0x00200000, %esi\n"
+                      "movl $0x44332211, (%esi); movw $0x6655, 4(%esi); movb $0x77, 6(%esi); movb $0x88, 7(%esi)\n"
+                      "movl (%esi), %eax; movl %eax, 0x1000\n"
+                      "movl 1(%esi), %eax; movl %eax, 0x1004\n"
+                      "movzwl 3(%esi), %eax; movl %eax, 0x1008\n"
+                      "movsbl 7(%esi), %eax; movl %eax, 0x100c\n"
+                      "movl $0xdeadbeef, 0x2ffffe; movl 0x2ffffe, %eax; movl %eax, 0x1010\n" /* over 1 MiB's edge */
+                      "movl $0x01020304, 0xaaffe\n"                                          /* VGA's window */
+                      "movl 0xfffffffe, %eax; movl %eax, 0x1014\n"                           /* over the end */
+                      "movl 0xe0000000, %eax; movl %eax, 0x1018\n"                           /* nobody's */
+                      "movl $0x12345678, 0xfff00\n movl 0xfff00, %eax; movl %eax, 0x101c\n"  /* ROM */
+        DONE);
 
 static void test_sizes(void **state)
 {
@@ -264,8 +266,7 @@ PAYLOAD(real, "xorw %ax, %ax; movw %ax, %ds; movw %ax, %ss; movw $0x7000, %sp\n"
               "movw $0xffff, %bx; movw $0x1234, %si; movw %si, (%bx)\n" /* over the segment's end */
               "xchgw %si, (%bx)\n"
               "movl %esi, 0x1020\n"
-              "movw %sp, 0x1024\n" DONE
-              "1: pushfw; popw 0x1000; iretw\n"
+              "movw %sp, 0x1024\n" DONE "1: pushfw; popw 0x1000; iretw\n"
               "2: incl 0x1004; movw %sp, %bp; addw $2, (%bp); cmpl $2, 0x1004; jne 5f; incw (%bp); 5: cmpl $3, 0x1004\n"
               "jne 6f; movw %cx, %cx; 6: iretw\n"
               "3: incl 0x1008; movw %sp, %bp; addw $2, (%bp); iretw\n"
@@ -288,32 +289,34 @@ static void test_real_mode(void **state)
 
 /* Gates of 32 and 16 bits, an interrupt's and a trap's; error codes; a double fault. */
 #define GATE(vector, label, type, selector)                                                                            \
-    "movl $(0xf0000 + " label " - 0b), %eax; movw %ax, 0x2000 + 8 * " vector "; movw $" selector                     \
-    ", 0x2002 + 8 * " vector "; movw $" type ", 0x2004 + 8 * " vector "; shrl $16, %eax; movw %ax, 0x2006 + 8 * " vector "\n"
+    "movl $(0xf0000 + " label " - 0b), %eax; movw %ax, 0x2000 + 8 * " vector "; movw $" selector                       \
+    ", 0x2002 + 8 * " vector "; movw $" type ", 0x2004 + 8 * " vector                                                  \
+    "; shrl $16, %eax; movw %ax, 0x2006 + 8 * " vector "\n"
 
-PAYLOAD(gates, FLAT("gates")
-        GATE("0x40", "11f", "0x8e00", "8") GATE("0x41", "12f", "0x8f00", "8") GATE("0x42", "13f", "0x8600", "0x18")
-        GATE("13", "14f", "0x8e00", "8") GATE("11", "15f", "0x8e00", "8") GATE("8", "16f", "0x8e00", "8")
-        GATE("6", "17f", "0x8e00", "8") GATE("0x43", "11f", "0x0e00", "8")
-        "movw $(13f - 0b), 0x2210\n"
-        "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl 0x1ff8\n"
-        "sti; int $0x40; int $0x41; ljmp $0x18, $(20f - 0b)\n"
-        ".code16\n 20: int $0x42; ljmpl $8, $(0xf0000 + 21f - 0b)\n .code32\n 21:\n"
-        "int $0x43\n"                                    /* not present: #NP */
-        "movl $0x1000, %ebx; movw $0x48, %ax; .byte 0x8e, 0xc0\n" /* outside of the table: #GP */
-        "xorl %ecx, %ecx; rdmsr\n"                       /* no such register: #GP */
-        "movl $0x12345678, %ecx; wrmsr\n"
-        "ud2\n"
-        "movl %esp, 0x1030\n"
-        "movw $0, 0x2000 + 8 * 6 + 4; movw $0, 0x2000 + 8 * 13 + 4; movw $0, 0x2000 + 8 * 11 + 4\n"
-        "ud2\n"                                          /* its gate is none, nor is that of #GP: #DF */
-        "11: pushfl; popl 0x1000; popl 0x1004; pushl 0x1004; iretl\n"
-        "12: pushfl; popl 0x1008; iretl\n"
-        "14: popl 0x1010; incl 0x1014; addl $2, (%esp); iretl\n"
-        "15: popl 0x1018; addl $2, (%esp); iretl\n"
-        "16: popl 0x101c; incl 0x1020\n" DONE
-        "17: incl 0x1024; addl $2, (%esp); iretl\n"
-        ".code16\n 13: movl %esp, 0x1028; iretw\n");
+PAYLOAD(gates,
+        FLAT("gates") GATE("0x40", "11f", "0x8e00", "8") GATE("0x41", "12f", "0x8f00", "8") GATE("0x42", "13f",
+                                                                                                 "0x8600", "0x18")
+            GATE("13", "14f", "0x8e00", "8") GATE("11", "15f", "0x8e00", "8") GATE("8", "16f", "0x8e00",
+                                                                                   "8") GATE("6", "17f", "0x8e00", "8")
+                GATE("0x43", "11f", "0x0e00",
+                     "8") "movw $(13f - 0b), 0x2210\n"
+                          "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl 0x1ff8\n"
+                          "sti; int $0x40; int $0x41; ljmp $0x18, $(20f - 0b)\n"
+                          ".code16\n 20: int $0x42; ljmpl $8, $(0xf0000 + 21f - 0b)\n .code32\n 21:\n"
+                          "int $0x43\n"                                             /* not present: #NP */
+                          "movl $0x1000, %ebx; movw $0x48, %ax; .byte 0x8e, 0xc0\n" /* outside of the table: #GP */
+                          "xorl %ecx, %ecx; rdmsr\n"                                /* no such register: #GP */
+                          "movl $0x12345678, %ecx; wrmsr\n"
+                          "ud2\n"
+                          "movl %esp, 0x1030\n"
+                          "movw $0, 0x2000 + 8 * 6 + 4; movw $0, 0x2000 + 8 * 13 + 4; movw $0, 0x2000 + 8 * 11 + 4\n"
+                          "ud2\n" /* its gate is none, nor is that of #GP: #DF */
+                          "11: pushfl; popl 0x1000; popl 0x1004; pushl 0x1004; iretl\n"
+                          "12: pushfl; popl 0x1008; iretl\n"
+                          "14: popl 0x1010; incl 0x1014; addl $2, (%esp); iretl\n"
+                          "15: popl 0x1018; addl $2, (%esp); iretl\n"
+                          "16: popl 0x101c; incl 0x1020\n" DONE "17: incl 0x1024; addl $2, (%esp); iretl\n"
+                          ".code16\n 13: movl %esp, 0x1028; iretw\n");
 
 static void test_gates(void **state)
 {
@@ -330,6 +333,92 @@ static void test_gates(void **state)
     assert_int_equal(result(bench, 9), 1);
     assert_int_equal(result(bench, 10) & 0xffff, 0x8000 - 6); /* words were pushed */
     assert_int_equal(result(bench, 12), 0x8000);
+    bench_free(bench);
+}
+
+/* The timer's interrupt through the PIC, in HLT and in a loop; after STI and MOV SS one more instruction is carried out. */
+PAYLOAD(timer, "xorw %ax, %ax; movw %ax, %ds; movw %ax, %es; movw %ax, %ss; movw $0x7000, %sp\n"
+               "movw $(1f - 0b), 0x80; movw $0xf000, 0x82\n" /* IRQ 0 as vector 0x20 */
+               "movb $0x11, %al; outb %al, $0x20; movb $0x20, %al; outb %al, $0x21\n"
+               "movb $4, %al; outb %al, $0x21; movb $1, %al; outb %al, $0x21; movb $0xfe, %al; outb %al, $0x21\n"
+               "movb $0x34, %al; outb %al, $0x43; movw $1193, %ax; outb %al, $0x40; movb %ah, %al; outb %al, $0x40\n"
+               "sti; 2: hlt; cmpl $5, 0x1000; jb 2b\n"
+               "rdtsc; movl %eax, 0x1010\n"
+               "3: cmpl $10, 0x1000; jb 3b\n"
+               "rdtsc; subl 0x1010, %eax; movl %eax, 0x1014\n"
+               "cli; movl $0, 0x1004; movl 0x1000, %ebx; movw $30000, %cx; 4: loop 4b\n" /* one is waiting by now */
+               "sti; incl 0x1004; incl 0x1004; cli; movl 0x1008, %eax; movl %eax, 0x1018\n"
+               "movl $0, 0x1004; movw $30000, %cx; 5: loop 5b; xorl %eax, %eax; sti; movw %ax, %ss; incl 0x1004\n"
+               "incl 0x1004; movl 0x1008, %eax; movl %eax, 0x101c\n"
+               "movw $30000, %cx; 6: loop 6b\n" DONE
+               "1: pushw %ax; incl 0x1000; movl 0x1004, %eax; movl %eax, 0x1008; movb $0x20, %al; outb %al, $0x20\n"
+               "popw %ax; iretw\n");
+
+static void test_timer(void **state)
+{
+    struct bench *bench = RUN(timer);
+    struct pc_cpus_stats stats;
+
+    (void)state;
+    assert_true(result(bench, 0) >= 10);
+    /* Five milliseconds are 100000 instructions, whether they are waited or worked through. */
+    assert_in_range(result(bench, 5), 95000, 105000);
+    assert_int_equal(result(bench, 6), 1);
+    assert_int_equal(result(bench, 7), 1);
+    assert_true(machine_executed(bench->machine, &stats));
+    /* What was waited for is time, but no instructions. */
+    assert_true(stats.virtual_ns > stats.instructions * 50 + 3000000);
+    bench_free(bench);
+}
+
+/* A single step is a trap after each instruction. */
+PAYLOAD(step, "xorw %ax, %ax; movw %ax, %ds; movw %ax, %ss; movw $0x7000, %sp\n"
+              "movw $(1f - 0b), 4; movw $0xf000, 6\n"
+              "pushw $0x102; popfw; nop; nop; sarl $1, %eax; pushw $2; popfw\n" DONE "1: incw 0x1000; iretw\n");
+
+static void test_step(void **state)
+{
+    struct bench *bench = RUN(step);
+
+    (void)state;
+    assert_in_range(result(bench, 0) & 0xffff, 4, 5);
+    bench_free(bench);
+}
+
+/* The second processor waits for INIT and SIPI, is sent an interrupt while it is halted, and sends one back. */
+PAYLOAD(two,
+        FLAT("two") GATE("0x50", "11f", "0x8e00", "8") GATE(
+            "0x51", "12f", "0x8e00",
+            "8") "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl 0x1ff8\n"
+                 "movl $0x1ff, 0xfee000f0\n"
+                 "movl $(0xf0000 + 21f - 0b), %esi; movl $0x4000, %edi; movl $(22f - 21f), %ecx; cld; rep movsb\n"
+                 "movl $0x000c4500, 0xfee00300; movl $0x000c4604, 0xfee00300\n" /* INIT, SIPI to all others */
+                 "1: cmpl $1, 0x1000; jne 1b\n"
+                 "movl $0x01000000, 0xfee00310; movl $0x00004050, 0xfee00300; sti\n"
+                 "2: hlt; cmpl $1, 0x1008; jne 2b\n" DONE
+                 "11: incl 0x1004; movl $0, 0xfee00310; movl $0x00004051, 0xfee00300; movl $0, 0xfee000b0; iretl\n"
+                 "12: incl 0x1008; movl $0, 0xfee000b0; iretl\n"
+                 "20: movw $0x10, %ax; movw %ax, %ds; movw %ax, %es; movw %ax, %ss; movl $0x7000, %esp; lidtl 0x1ff8\n"
+                 "movl $0x1ff, 0xfee000f0; movl 0xfee00020, %eax; movl %eax, 0x100c\n"
+                 "movl $1, %eax; cpuid; movl %ebx, 0x1010; movl %edx, 0x1014\n"
+                 "movl $1, 0x1000; sti; 3: hlt; jmp 3b\n"
+                 ".code16\n21: cli; lgdtl %cs:(23f - 21b); movl %cr0, %eax; orb $1, %al; movl %eax, %cr0\n"
+                 "ljmpl $8, $(0xf0000 + 20b - 0b)\n"
+                 "23: .word 39; .long 0xf0000 + two_gdt - two_begin\n 22:\n");
+
+static void test_two(void **state)
+{
+    struct bench *bench = prepare(two_begin, two_end, 2);
+
+    (void)state;
+    start(bench);
+    finish(bench);
+    assert_int_equal(result(bench, 0), 1);
+    assert_int_equal(result(bench, 1), 1);
+    assert_int_equal(result(bench, 2), 1);
+    assert_int_equal(result(bench, 3), 1u << 24);                /* its local APIC's number */
+    assert_int_equal(result(bench, 4) & 0xffff0000, 0x01020000); /* and as CPUID has it; two processors */
+    assert_int_equal(result(bench, 5) >> 28 & 1, 1);
     bench_free(bench);
 }
 
@@ -350,7 +439,10 @@ static void check_event(const uint8_t *begin, const uint8_t *end, enum pc_event 
 PAYLOAD(unknown, "nop; .byte 0x0f, 0x38, 0x00, 0xc1; hlt\n");
 PAYLOAD(floating, "fninit; hlt\n");
 PAYLOAD(paging, FLAT("paging") "movl %cr0, %eax; orl $0x80000000, %eax; movl %eax, %cr0; nop\n" DONE);
-PAYLOAD(user, FLAT("user") "pushl $0x13; pushl $0x8000; pushl $2; pushl $0x0b; pushl $(0xf0000 + 1f - 0b); iretl\n 1: nop\n" DONE);
+PAYLOAD(
+    user,
+    FLAT(
+        "user") "pushl $0x13; pushl $0x8000; pushl $2; pushl $0x0b; pushl $(0xf0000 + 1f - 0b); iretl\n 1: nop\n" DONE);
 PAYLOAD(triple, FLAT("triple") "movw $0, 0x1ff8; lidtl 0x1ff8; int $3\n" DONE);
 PAYLOAD(prefixes, ".fill 65536 - 64, 1, 0x66\n");
 
@@ -393,7 +485,8 @@ static bool ran_a_while(struct bench *bench)
 }
 
 /* A guest of prefixes only, one that repeats for ever, one that faults for ever: they can be held and stopped. */
-PAYLOAD(forever, FLAT("forever") "movl $1, 0x1000; 1: movl $0x200000, %esi; movl $0xffffffff, %ecx; rep lodsb; jmp 1b\n");
+PAYLOAD(forever,
+        FLAT("forever") "movl $1, 0x1000; 1: movl $0x200000, %esi; movl $0xffffffff, %ecx; rep lodsb; jmp 1b\n");
 PAYLOAD(faulting, "xorw %ax, %ax; movw %ax, %ds; movw $(1f - 0b), 0x34; movw $0xf000, 0x36\n"
                   "movl $1, 0x1000; 1: movw $0x7000, %sp; movw %ax, %ss; movw 0xffff, %ax\n");
 
@@ -424,6 +517,32 @@ static void test_held(void **state)
     check_held(faulting_begin, faulting_end);
 }
 
+/* Halted with interrupts off and no timer set: nobody looks up by himself. */
+static void test_held_idle(void **state)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = bench_config(bench, MEMORY, false);
+    struct pc_cpus_stats first, second;
+
+    (void)state;
+    config.accel = PC_ACCEL_INTERP;
+    config.cpus = 3;
+    bench_open(bench, &config);
+    machine_hold(bench->machine, true);
+    start(bench);
+    assert_true(machine_executed(bench->machine, &first));
+    assert_int_equal(first.instructions, 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        machine_hold(bench->machine, false);
+        machine_hold(bench->machine, true);
+    }
+    assert_true(machine_executed(bench->machine, &second));
+    assert_in_range(second.instructions, 0, 1);
+    machine_hold(bench->machine, false);
+    machine_stop(bench->machine);
+    bench_free(bench);
+}
+
 static void test_prefixes(void **state)
 {
     struct bench *bench = begin_payload(prefixes_begin, prefixes_end);
@@ -434,6 +553,38 @@ static void test_prefixes(void **state)
     machine_hold(bench->machine, false);
     machine_stop(bench->machine);
     bench_free(bench);
+}
+
+/* Whatever is executed: the host survives it, and the guest can be stopped. Flat from the start, every other time. */
+PAYLOAD(anything, FLAT("anything") "nop\n");
+
+static void test_anything(void **state)
+{
+    const unsigned rounds = test_is_long() ? 3000 : 60;
+    struct random random = random_start("test_anything", 1);
+    const struct timespec nap = {0, 3000000};
+
+    (void)state;
+    for (unsigned round = 0; round < rounds; round++) {
+        struct bench *bench = bench_new();
+        struct pc_config config = bench_config(bench, MEMORY, true);
+        size_t skip = round & 1 ? (size_t)(anything_end - anything_begin) : 0;
+
+        config.accel = PC_ACCEL_INTERP;
+        for (size_t i = 0; i < FIRMWARE_SIZE; i++)
+            bench->firmware[i] = (uint8_t)random_u64(&random);
+        memcpy(bench->firmware, anything_begin, skip);
+        memcpy(bench->firmware + FIRMWARE_SIZE - 16, "\xea\x00\x00\x00\xf0", 5);
+        bench_open(bench, &config);
+        /* So that what it jumps to, or faults into, is something too. */
+        for (uint64_t addr = 0; addr < 0x100000; addr += 0x10000)
+            (void)gmem_space_write(machine_memory(bench->machine), addr, GMEM_ATTRS_NONE, bench->firmware,
+                                   FIRMWARE_SIZE);
+        start(bench);
+        nanosleep(&nap, NULL);
+        machine_stop(bench->machine);
+        bench_free(bench);
+    }
 }
 
 /* --- Time ------------------------------------------------------------------------------------------------------------ */
@@ -544,7 +695,7 @@ static void boot(struct run *run, void *bios, size_t bios_len, void *rom, size_t
 static void test_seabios_twice(void **state)
 {
     void *bios = NULL, *rom = NULL;
-    size_t bios_len, rom_len;
+    size_t bios_len = 0, rom_len = 0;
     struct pc_error error = {""};
     struct run one, two;
 
@@ -571,10 +722,12 @@ static void test_seabios_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_ports),   cmocka_unit_test(test_repeat),
-        cmocka_unit_test(test_a20),       cmocka_unit_test(test_real_mode), cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_odd),     cmocka_unit_test(test_held),
-        cmocka_unit_test(test_prefixes),  cmocka_unit_test(test_time),    cmocka_unit_test(test_seabios_twice),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_ports),         cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_a20),      cmocka_unit_test(test_real_mode),     cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_timer),    cmocka_unit_test(test_step),          cmocka_unit_test(test_two),
+        cmocka_unit_test(test_anything), cmocka_unit_test(test_refused),       cmocka_unit_test(test_odd),
+        cmocka_unit_test(test_held),     cmocka_unit_test(test_held_idle),     cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_time),     cmocka_unit_test(test_seabios_twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,12 +138,12 @@ static void look_up(struct cpu_interp *cpus)
     pthread_mutex_unlock(&cpus->gate);
 }
 
-void cpu_interp_changed(struct pc_cpus *base, unsigned cpu)
+void cpu_interp_changed(struct pc_cpus *cpus, unsigned cpu)
 {
-    struct cpu_interp *cpus = (struct cpu_interp *)base;
+    struct cpu_interp *interp = (struct cpu_interp *)cpus;
 
-    cpus->cpu[cpu].changed = true;
-    look_up(cpus);
+    interp->cpu[cpu].changed = true;
+    look_up(interp);
 }
 
 static void timer_sooner(void *opaque)

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pc/cpu_interp_internal.h - shared by cpu_interp.c (the thread and whose turn it is), cpu_interp_mem.c (accesses),
- * cpu_interp_trap.c (interrupts and faults), cpu_interp_own.c (what libx86emu has not) and cpu_interp_cpu.c (reset state, CPUID, MSRs).
+ * pc/cpu_interp_internal.h - shared by
  *
- * libx86emu executes an instruction as a call of x86emu_run() with a limit on its time stamp counter, which it raises by one for
- * each. What it does not do is done around it:
+ *  cpu_interp.c       the thread, and whose turn it is
+ *  cpu_interp_mem.c   what instructions access
+ *  cpu_interp_look.c  instructions that are looked at before they are carried out
+ *  cpu_interp_own.c   those that libx86emu has not, or not right
+ *  cpu_interp_trap.c  interrupts and faults
+ *  cpu_interp_cpu.c   reset state, CPUID, MSRs
  *
- *  - The first fetch of an instruction is where one can be kept from beginning: interp_begin(). What the registers were is
+ * x86emu_run() executes until its time stamp counter, which it raises by one for each instruction, is at a limit. What it does not do
+ * is done around it:
+ *
+ *  - The first fetch of an instruction is where one can be kept from beginning. What the registers were is
  *    written down there, so an instruction that has begun can be given up at any of its accesses: interp_abort() jumps out
  *    of x86emu_run(), which holds nothing, and the registers are put back.
  *  - Instructions that libx86emu has not, or not right, are given up so and carried out by interp_own().
@@ -29,6 +35,7 @@
 
 #define INTERP_TICK_NS 50u /* an instruction */
 #define INTERP_REP_CHUNK 4096u
+#define INTERP_INSTRUCTION_MAX 15u /* bytes */
 #define CR0_PE 0x1u
 #define CR0_TS 0x8u
 #define CR0_ET 0x10u
@@ -193,11 +200,20 @@ uint32_t interp_in(struct interp_cpu *cpu, uint32_t port, unsigned size);
 void interp_out(struct interp_cpu *cpu, uint32_t port, unsigned size, uint32_t value);
 /* Up to size bytes of code at a linear address, as far as they are memory: how many. No device is accessed. */
 unsigned interp_peek(struct interp_cpu *cpu, uint32_t addr, uint8_t *ret, unsigned size);
-/* Finish or continue a repeated instruction of which a part is done. */
-void interp_rep_done(struct interp_cpu *cpu);
 /* Take and give back the device lock, as the thread that runs the processors; devices' time is that of cpu's instruction. */
 void interp_lock(struct interp_cpu *cpu);
 void interp_unlock(struct cpu_interp *cpus);
+
+/* --- cpu_interp_look.c --- */
+
+/* By the first byte of an instruction: 0: there is nothing to look at. */
+extern const uint8_t interp_classes[256];
+/* Another byte of an instruction at which there is. It may abort. */
+void interp_look(struct interp_cpu *cpu, uint8_t byte);
+/* Whether the next instruction is to begin, where that may not be so. */
+bool interp_may_begin(struct interp_cpu *cpu);
+/* Finish or continue a repeated instruction of which a part is done. */
+void interp_rep_done(struct interp_cpu *cpu);
 /* The last opcode that was executed (not of 0x0f ones), and its ModRM byte. */
 unsigned interp_last_opcode(const struct interp_cpu *cpu, unsigned *ret_modrm);
 /* Whether an interrupt or NMI that waits can be taken before the next instruction. Notices that an NMI's handler has ended. */

@@ -339,11 +339,7 @@ static void execute_double_shift(struct own *own)
         set_flag(own, FLAG_CF, row >> (count - 1) & 1);
     } else {
         row = width == 32 ? value << 32 | source : value << 32 | source << 16 | value;
-        result = cut(own, row >> (32 - count));
-        if (width == 32)
-            result = (uint32_t)(row << count >> 32);
-        else
-            result = cut(own, row << count >> 32);
+        result = cut(own, row << count >> 32);
         set_flag(own, FLAG_CF, row >> (width == 32 ? 64 - count : 48 - count) & 1);
     }
     set_flag(own, FLAG_OF, top(own, result) ^ top(own, value));

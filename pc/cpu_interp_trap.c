@@ -354,7 +354,7 @@ void interp_end(struct interp_cpu *cpu)
     unsigned count = interp_peek(cpu, linear, bytes, sizeof(bytes));
 
     for (unsigned i = 0; i < count; i++)
-        snprintf(text + 3 * i, 4, " %02x", bytes[i]);
+        snprintf(text + 3 * (size_t)i, 4, " %02x", bytes[i]);
     cpu->state = INTERP_ENDED;
     interp_lock(cpu);
     pc_event(cpu->cpus->config.hooks, cpu->failed_event, "processor %u: %s at cs:eip %04x:%x, linear 0x%x, bytes%s",

@@ -19,6 +19,7 @@
 struct pc_cpus_config {
     unsigned count;
     gmem_space *const *memory; /* one a processor; borrowed */
+    gmem_space *smm_memory;    /* of KVM's: what all see in system management mode; NULL: there is none. Borrowed */
     gmem_space *ports;
     pthread_mutex_t *lock; /* the device lock */
     const struct pc_hooks *hooks;
@@ -44,6 +45,11 @@ struct pc_cpus_ops {
     void (*hold)(struct pc_cpus *cpus, bool hold);
     /* Wait until all have left the guest and their threads have ended. Not from a processor's thread. */
     void (*stop)(struct pc_cpus *cpus);
+    /*
+     * No processor begins another instruction until stop; the one that is being carried out ends. With the device lock held, so
+     * from a hook too: that what follows the hook depends on the guest alone. NULL: they can't be told so.
+     */
+    void (*freeze)(struct pc_cpus *cpus);
     /*
      * The guest-physical address of the instruction with which a processor makes the access that is being served, or of the
      * one after it. With the device lock held. -ENOENT: no processor's access is being served. Others: it can't be told.

@@ -14,8 +14,20 @@
  *    0  1   pam-pci   of DRAM: reads should go to PCI and only writes to DRAM, which no region does; all goes to DRAM
  *    1  1   pam-ram   DRAM
  *
- * smram-region shows PCI at 0xa0000 to 0xbffff, where the VGA window is, in front of DRAM; opening SMRAM (D_OPEN)
- * disables it. There is no system management mode, so nothing else opens it.
+ * smram-region shows PCI at 0xa0000 to 0xbffff, where the VGA window is, in front of DRAM. Opening SMRAM disables it: D_OPEN
+ * with G_SMRAME, without which the register's other bits have no effect (3.2.21).
+ *
+ * With system management mode there is also a container, smram, with the DRAM behind that window (smram-low), which only spaces
+ * of that mode show, in front of all else; G_SMRAME enables it. D_CLS is for whoever makes the accesses, since it parts data from
+ * code. D_LCK closes SMRAM and freezes all but D_CLS until reset.
+ *
+ * smram is enabled from creation, although G_SMRAME is 0 after reset, and follows the register from the first write to PAM or
+ * SMRAM on. That is what recorded machines do, and it can be seen only in their memory slots. It gives nothing away: what is in
+ * that DRAM then was put there by whoever may open it anyway, as D_LCK is such a write.
+ *
+ * Where nothing on PCI answers in that window, because there is no VGA, what lies behind smram-region would show through it: the
+ * DRAM. So a machine with the mode has a reserved region there (smram-pci), behind all that PCI has, and reads are ones. Recorded
+ * machines without VGA let DRAM show, and so do machines without the mode.
  *
  * A write to the registers is one commit. If it is refused, the map stays as it is and the registers keep what was
  * written; the next write tries again.
@@ -53,12 +65,15 @@
 #define HIGH_SIZE 0x10000u
 #define SMRAM_BASE 0xa0000u
 #define SMRAM_SIZE 0x20000u
+#define FOUR_G 0x100000000u
 #define WINDOW_PRIO 1
+#define CLOSED_PRIO (-1)
 
 struct i440fx {
     struct pci_device pci;
     gmem_region *windows[SECTIONS][WINDOWS];
-    gmem_region *smram;
+    gmem_region *smram_region;
+    gmem_region *smram; /* NULL: there is no system management mode */
 };
 
 /* Section 0 is the high nibble of PAM0; 1 and 2 are the low and the high nibble of PAM1, and so on. */
@@ -87,7 +102,7 @@ static int apply(struct i440fx *chip)
             err = gmem_region_set_enabled(chip->windows[section][window], window == attributes);
     }
     if (!err)
-        err = gmem_region_set_enabled(chip->smram, !smram_open(chip));
+        err = gmem_region_set_enabled(chip->smram_region, !smram_open(chip));
     return err;
 }
 
@@ -99,6 +114,8 @@ static int update(struct i440fx *chip)
     if (err)
         return err;
     err = apply(chip);
+    if (!err && chip->smram)
+        err = gmem_region_set_enabled(chip->smram, chip->pci.config[SMRAM] & SMRAM_G_SMRAME);
     if (err) {
         gmem_vm_abort(vm);
         return err;
@@ -162,7 +179,7 @@ static int place(struct i440fx *chip, gmem_region *system, gmem_region *ram)
     if (err)
         return err;
     err = pc_place_alias(system, SMRAM_BASE, WINDOW_PRIO, "smram-region", pci_bus_memory(chip->pci.bus), SMRAM_BASE,
-                         SMRAM_SIZE, &chip->smram);
+                         SMRAM_SIZE, &chip->smram_region);
     for (unsigned section = 0; section < SECTIONS && !err; section++)
         err = place_section(chip, system, ram, section);
     if (!err)
@@ -174,7 +191,18 @@ static int place(struct i440fx *chip, gmem_region *system, gmem_region *ram)
     return gmem_vm_commit(vm);
 }
 
-int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, struct i440fx **ret)
+static int create_smram(struct i440fx *chip, gmem_region *ram)
+{
+    int err = gmem_region_create_container(pci_bus_vm(chip->pci.bus), "smram", GMEM_SIZE(FOUR_G), NULL, &chip->smram);
+
+    if (!err)
+        err = pc_place_alias(chip->smram, SMRAM_BASE, 0, "smram-low", ram, SMRAM_BASE, SMRAM_SIZE, NULL);
+    if (!err)
+        err = pc_place_reserved(pci_bus_memory(chip->pci.bus), SMRAM_BASE, CLOSED_PRIO, "smram-pci", SMRAM_SIZE);
+    return err;
+}
+
+int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, bool smm, struct i440fx **ret)
 {
     static const struct pci_ids ids = {.vendor = 0x8086, .device = 0x1237, .class_device = 0x0600, .revision = 0x02};
     struct i440fx *chip = calloc(1, sizeof(*chip));
@@ -191,6 +219,8 @@ int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, st
         reset_registers(chip);
         err = place(chip, system, ram);
     }
+    if (!err && smm)
+        err = create_smram(chip, ram);
     if (err) {
         i440fx_destroy(chip);
         return err;
@@ -204,10 +234,21 @@ void i440fx_destroy(struct i440fx *chip)
     if (!chip)
         return;
     gmem_region_unref(chip->smram);
+    gmem_region_unref(chip->smram_region);
     for (unsigned section = 0; section < SECTIONS; section++) {
         for (unsigned window = 0; window < WINDOWS; window++)
             gmem_region_unref(chip->windows[section][window]);
     }
     pci_device_fini(&chip->pci);
     free(chip);
+}
+
+gmem_region *i440fx_smram(struct i440fx *chip)
+{
+    return chip->smram;
+}
+
+bool i440fx_smram_closed(const struct i440fx *chip)
+{
+    return chip->pci.config[SMRAM] & SMRAM_D_CLS;
 }

@@ -277,7 +277,9 @@ static int build_chipset(struct machine *machine)
     if (!err)
         pci_bus_set_processors(machine->pci, &processors);
     if (!err)
-        err = i440fx_create(machine->pci, machine->system, machine->ram, &machine->i440fx);
+        err = i440fx_create(machine->pci, machine->system, machine->ram, machine->smm, &machine->i440fx);
+    if (!err)
+        err = machine_build_smm(machine);
     if (!err)
         err = piix3_create(machine->pci, irqs, reset, &machine->piix3);
     if (!err)

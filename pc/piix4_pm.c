@@ -4,13 +4,18 @@
  * these and the SMBus registers are mapped.
  *
  * Intel 82371AB (PIIX4) datasheet (290562), function 3: 7.1 configuration (PMBA 0x40, DEVACTB 0x58, PMREGMISC 0x80, SMBBA
- * 0x90, SMBHSTCFG 0xd2), 7.2 I/O registers (PMSTS, PMEN, PMCNTRL, PMTMR), 7.3 SMBus; 4.2.7 APM (0xb2, 0xb3). PMTMR counts
- * 24 bits at 3.579545 MHz of the clock it is given.
+ * 0x90, SMBHSTCFG 0xd2), 7.2 I/O registers (PMSTS, PMEN, PMCNTRL, PMTMR, GLBCTL), 7.3 SMBus; 4.2.7 APM (0xb2, 0xb3). PMTMR
+ * counts 24 bits at 3.579545 MHz of the clock it is given.
+ *
+ * With system management mode a write to APMC (0xb2) is an SMI while APMC_EN (DEVACTB) and SMI_EN (GLBCTL) are set; APMS (0xb3)
+ * passes a byte between the guest and its handler. Without it, DEVACTB says that the firmware has set the mode up already
+ * (APMC_EN), so that it does not try, and there is no GLBCTL.
  *
  * Other than on the chip:
  *  - General purpose events are 4 bytes at 0xafe0, where the firmware of this machine model expects them.
- *  - There is no system management mode. DEVACTB says that the firmware has set it up already (APMC_EN), so that it
- *    does not try; and the APM commands that switch ACPI on and off, which its handler would carry out, do so here.
+ *  - The APM commands that switch ACPI on and off, which a handler would carry out by PMCNTRL, do so here, before the SMI: the
+ *    handler that this machine's firmware sets up leaves them to the hardware.
+ *  - GLBCTL's other bits are kept, without effect. SMI# needs no EOS: it is driven for a moment, once for each write.
  *  - TMROF_STS is found when it is looked at; the timer's carry raises no interrupt by itself.
  *
  * Runs under the machine's device lock.
@@ -34,6 +39,9 @@
 #define PMREGMISC_PMIOSE 0x01u
 #define SMBHSTCFG_ENABLE 0x01u
 #define DEVACTB_APMC_EN 0x02000000u
+
+#define GLBCTL 0x28u
+#define GLBCTL_SMI_EN 0x00000001u
 
 #define PM_SIZE 0x40u
 #define PMSTS 0x0u
@@ -65,12 +73,14 @@
 struct piix4_pm {
     struct pci_device pci;
     struct pc_clock clock;
-    struct pc_irq sci;
+    struct pc_irq sci, smi;
+    bool smm;
     gmem_region *pm_window;
     struct smbus *smbus;
     uint64_t start; /* of the timer, in nanoseconds of the clock */
     uint64_t seen;  /* ticks at the last look */
     uint16_t pmsts, pmen, pmcntrl;
+    uint32_t glbctl;
     uint8_t gpe[GPE_SIZE];
     uint8_t apm[2]; /* APMC, APMS */
 };
@@ -204,6 +214,31 @@ static gmem_result gpe_write(void *opaque, uint64_t offset, unsigned size, struc
     return GMEM_OK;
 }
 
+static gmem_result global_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
+                               uint64_t *ret_value)
+{
+    const struct piix4_pm *chip = opaque;
+
+    (void)size, (void)attrs;
+    *ret_value = chip->glbctl >> 8 * offset & 0xff;
+    return GMEM_OK;
+}
+
+static gmem_result global_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    struct piix4_pm *chip = opaque;
+    unsigned shift = 8 * (unsigned)offset;
+
+    (void)size, (void)attrs;
+    chip->glbctl = (chip->glbctl & ~(0xffu << shift)) | (uint32_t)(value & 0xff) << shift;
+    return GMEM_OK;
+}
+
+static bool smi_enabled(const struct piix4_pm *chip)
+{
+    return chip->smm && (pci_get32(chip->pci.config + DEVACTB) & DEVACTB_APMC_EN) && (chip->glbctl & GLBCTL_SMI_EN);
+}
+
 static gmem_result apm_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     const struct piix4_pm *chip = opaque;
@@ -219,11 +254,17 @@ static gmem_result apm_write(void *opaque, uint64_t offset, unsigned size, struc
 
     (void)size, (void)attrs;
     chip->apm[offset] = (uint8_t)value;
-    if (offset == 0 && value == APM_ACPI_ENABLE)
+    if (offset != 0)
+        return GMEM_OK;
+    if (value == APM_ACPI_ENABLE)
         chip->pmcntrl |= PMCNTRL_SCI_EN;
-    else if (offset == 0 && value == APM_ACPI_DISABLE)
+    else if (value == APM_ACPI_DISABLE)
         chip->pmcntrl &= (uint16_t)~PMCNTRL_SCI_EN;
     update_sci(chip);
+    if (smi_enabled(chip)) {
+        pc_irq_set(chip->smi, 1);
+        pc_irq_set(chip->smi, 0);
+    }
     return GMEM_OK;
 }
 
@@ -261,7 +302,7 @@ static void reset_registers(struct piix4_pm *chip)
     uint8_t *config = chip->pci.config;
 
     pci_set32(config + PMBA, 0x00000001);
-    pci_set32(config + DEVACTB, DEVACTB_APMC_EN);
+    pci_set32(config + DEVACTB, chip->smm ? 0 : DEVACTB_APMC_EN);
     config[PMREGMISC] = 0;
     /* The board starts with the SMBus mapped, for firmware that reads memory modules before it has set up PCI. */
     pci_set32(config + SMBBA, 0x0000b101);
@@ -289,6 +330,8 @@ static int place_pm(struct piix4_pm *chip, gmem_region *io)
         .read = control_read, .write = control_write, .valid = {.max = 4}, .impl = {.max = 1}};
     static const struct gmem_mmio_ops timer_ops = {
         .read = timer_read, .write = timer_write, .valid = {.max = 4}, .impl = {.min = 4, .max = 4}};
+    static const struct gmem_mmio_ops global_ops = {
+        .read = global_read, .write = global_write, .valid = {.max = 4}, .impl = {.max = 1}};
     int err =
         gmem_region_create_container(pci_bus_vm(chip->pci.bus), "piix4-pm", GMEM_SIZE(PM_SIZE), NULL, &chip->pm_window);
 
@@ -298,6 +341,8 @@ static int place_pm(struct piix4_pm *chip, gmem_region *io)
         err = pc_place_mmio(chip->pm_window, 4, 0, "acpi-cnt", 2, &control_ops, chip, NULL);
     if (!err)
         err = pc_place_mmio(chip->pm_window, 8, 0, "acpi-tmr", 4, &timer_ops, chip, NULL);
+    if (!err && chip->smm)
+        err = pc_place_mmio(chip->pm_window, GLBCTL, 0, "piix4-glbctl", 4, &global_ops, chip, NULL);
     if (!err)
         err = gmem_region_set_enabled(chip->pm_window, false);
     if (!err)
@@ -333,6 +378,8 @@ int piix4_pm_create(struct pci_bus *bus, const struct piix4_pm_config *config, s
         return -ENOMEM;
     chip->clock = config->clock;
     chip->sci = config->sci;
+    chip->smi = config->smi;
+    chip->smm = config->smm;
     chip->start = pc_clock_now(chip->clock);
     err = pci_device_init(&chip->pci, bus, PCI_DEVFN(1, 3), "PIIX4_PM", &ids);
     if (!err) {

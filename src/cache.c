@@ -70,9 +70,15 @@ static bool renew(struct gmem_cache *cache)
     return true;
 }
 
+/* Whether the window is good still, wherever it is. */
+static bool is_current(const struct gmem_cache *cache)
+{
+    return cache->region && __atomic_load_n(cache->now, __ATOMIC_ACQUIRE) == cache->generation;
+}
+
 /*
- * Make a window on what is at offset, if that is host memory. The reference on a shown and the pin that the
- * cache had are given up after the read section: an owner may be told.
+ * Make a window on what is at offset, if that is host memory; else a good one elsewhere stays. The reference on a shown and
+ * the pin that the cache had are given up after the read section: an owner may be told.
  */
 static void translate(struct gmem_cache *cache, uint64_t offset)
 {
@@ -82,7 +88,6 @@ static void translate(struct gmem_cache *cache, uint64_t offset)
     const gmem_view *view;
     uint64_t generation;
 
-    close_window(cache);
     gmem__rcu_enter();
     shown = gmem__rcu_get(cache->space->shown);
     view = gmem__shown_view(shown);
@@ -100,6 +105,7 @@ static void translate(struct gmem_cache *cache, uint64_t offset)
                 gmem__region_pin(region);
             if (shown != old_shown)
                 gmem__shown_ref(shown);
+            close_window(cache);
             cache->region = region;
             cache->shown = shown;
             cache->now = &shown->generation;
@@ -108,7 +114,10 @@ static void translate(struct gmem_cache *cache, uint64_t offset)
         }
     }
     gmem__rcu_leave();
+    if (!region && is_current(cache))
+        return;
     if (!region) {
+        close_window(cache);
         cache->region = NULL;
         cache->shown = NULL;
     }
@@ -170,6 +179,39 @@ gmem_result gmem_cache_load(struct gmem_cache *cache, uint64_t offset, unsigned 
     return gmem__load(cache->space, cache->addr + offset, size, cache->attrs, order, ret_value);
 }
 
+static uint64_t host_word(const uint8_t *host, unsigned size)
+{
+    if (!gmem__is_aligned(host, (unsigned)__builtin_ctz(size)))
+        return gmem__load_bytes(host, size);
+    switch (size) {
+    case 1:
+        return __atomic_load_n(host, __ATOMIC_RELAXED);
+    case 2:
+        return __atomic_load_n((const gmem__cached16 *)(const void *)host, __ATOMIC_RELAXED);
+    case 4:
+        return __atomic_load_n((const gmem__cached32 *)(const void *)host, __ATOMIC_RELAXED);
+    default:
+        return __atomic_load_n((const gmem__cached64 *)(const void *)host, __ATOMIC_RELAXED);
+    }
+}
+
+bool gmem_cache_try_load(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
+                         uint64_t *ret_value)
+{
+    bool swap = order == GMEM_ENDIAN_NATIVE ? cache->swap : order != GMEM__HOST_ENDIAN;
+    const uint8_t *host;
+    uint64_t word;
+
+    if (!inside(cache, offset, size))
+        return false;
+    host = gmem__cached_any(cache, offset, cache->reads, (unsigned)__builtin_ctz(size));
+    if (!host)
+        return false;
+    word = host_word(host, size);
+    *ret_value = swap ? __builtin_bswap64(word) >> (64 - 8 * size) : word;
+    return true;
+}
+
 void gmem_cache_stored(struct gmem_cache *cache, uint64_t offset, uint64_t size)
 {
     gmem_ram *ram = cache->region->ram; /* NOLINT(clang-analyzer-core.NullDereference): a window has a region */
@@ -218,6 +260,27 @@ gmem_result gmem_cache_store(struct gmem_cache *cache, uint64_t offset, unsigned
     if (!inside(cache, offset, size))
         return GMEM_RESULT_DECODE;
     return gmem__store(cache->space, cache->addr + offset, size, cache->attrs, order, value);
+}
+
+bool gmem_cache_try_store(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
+                          uint64_t value)
+{
+    bool swap = order == GMEM_ENDIAN_NATIVE ? cache->swap : order != GMEM__HOST_ENDIAN;
+    unsigned log2 = (unsigned)__builtin_ctz(size);
+    uint8_t *host;
+
+    if (!inside(cache, offset, size))
+        return false;
+    host = gmem__cached_any(cache, offset, cache->clients ? cache->reads : cache->writes, log2);
+    if (!host)
+        return false;
+    value = swap ? __builtin_bswap64(value) >> (64 - 8 * size) : value;
+    if (gmem__is_aligned(host, log2))
+        gmem__host_store(host, size, value);
+    else
+        gmem__store_bytes(host, size, value);
+    window_written(cache, offset, size);
+    return true;
 }
 
 gmem_result gmem_cache_read(struct gmem_cache *cache, uint64_t offset, void *buf, uint64_t size)

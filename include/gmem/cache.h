@@ -74,6 +74,15 @@ GMEM_API gmem_result gmem_cache_store(struct gmem_cache *cache, uint64_t offset,
                                       uint64_t value);
 
 /*
+ * What the try functions below do when there is no window on the bytes: make one, if all of them are in one piece of host
+ * memory; else nothing. Whether the access was made.
+ */
+GMEM_API bool gmem_cache_try_load(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
+                                  uint64_t *ret_value) GMEM_MUST_CHECK;
+GMEM_API bool gmem_cache_try_store(struct gmem_cache *cache, uint64_t offset, unsigned size, enum gmem_endian order,
+                                   uint64_t value) GMEM_MUST_CHECK;
+
+/*
  * What the functions below do when a commit passed while they stored size bytes at offset: mark them dirty for all
  * clients (gmem/dirty.h), since one may log them by now. Not to be called by anybody else.
  */
@@ -84,6 +93,14 @@ GMEM_API void gmem_cache_stored(struct gmem_cache *cache, uint64_t offset, uint6
  *     gmem_result gmem_cache_ld32_le(struct gmem_cache *cache, uint64_t offset, uint32_t *ret_value);
  * gmem_cache_st8 and so on:
  *     gmem_result gmem_cache_st32_le(struct gmem_cache *cache, uint64_t offset, uint32_t value);
+ *
+ * gmem_cache_try_ld8, gmem_cache_try_st8 and so on, for who must do something before a device is accessed, such as take its
+ * lock, and nothing where there is none:
+ *     bool gmem_cache_try_ld32_le(struct gmem_cache *cache, uint64_t offset, uint32_t *ret_value);
+ *     bool gmem_cache_try_st32_le(struct gmem_cache *cache, uint64_t offset, uint32_t value);
+ * True: the access was made, to host memory, as the ones above would. False: nothing happened, and *ret_value is as it was;
+ * there is a device, ROM to be stored to, nothing, or more than one range; one of the functions above finds out. They
+ * call no device. One that is not aligned is made byte by byte.
  *
  * They are compiled into the caller, and exist as functions of the library too, for whoever calls it from
  * another language.
@@ -109,18 +126,51 @@ typedef uint64_t __attribute__((may_alias)) gmem__cached64;
 #define GMEM__SWAP32(value) __builtin_bswap32(value)
 #define GMEM__SWAP64(value) __builtin_bswap64(value)
 
-/* The host memory of an aligned word of 1 << log2 bytes at offset, or NULL. */
+/* The host memory of 1 << log2 bytes at offset, or NULL. */
+static inline unsigned char *gmem__cached_any(const struct gmem_cache *cache, uint64_t offset, const uint64_t *limits,
+                                              unsigned log2)
+{
+    uint64_t skip = offset - cache->first;
+
+    /* Acquire: what the commit of that generation published comes before the access. */
+    if (skip >= limits[log2] || __atomic_load_n(cache->now, __ATOMIC_ACQUIRE) != cache->generation)
+        return NULL;
+    return cache->host + skip;
+}
+
+static inline bool gmem__is_aligned(const unsigned char *host, unsigned log2)
+{
+    return ((uintptr_t)host & ((1u << log2) - 1)) == 0;
+}
+
+/* The same of an aligned word. */
 static inline unsigned char *gmem__cached(const struct gmem_cache *cache, uint64_t offset, const uint64_t *limits,
                                           unsigned log2)
 {
-    uint64_t skip = offset - cache->first;
-    unsigned char *host = cache->host + skip;
+    unsigned char *host = gmem__cached_any(cache, offset, limits, log2);
 
-    /* Acquire: what the commit of that generation published comes before the access. */
-    if (skip >= limits[log2] || __atomic_load_n(cache->now, __ATOMIC_ACQUIRE) != cache->generation ||
-        ((uintptr_t)host & ((1u << log2) - 1)))
-        return NULL;
-    return host;
+    return host && gmem__is_aligned(host, log2) ? host : NULL;
+}
+
+static inline uint64_t gmem__load_bytes(const unsigned char *host, unsigned size)
+{
+    uint64_t word = 0;
+    unsigned i;
+
+    for (i = 0; i < size; i++)
+        word |= (uint64_t)__atomic_load_n(host + i, __ATOMIC_RELAXED)
+                << (8 * (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? i : size - 1 - i));
+    return word;
+}
+
+static inline void gmem__store_bytes(unsigned char *host, unsigned size, uint64_t word)
+{
+    unsigned i;
+
+    for (i = 0; i < size; i++)
+        __atomic_store_n(host + i,
+                         (unsigned char)(word >> (8 * (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? i : size - 1 - i))),
+                         __ATOMIC_RELAXED);
 }
 
 #define GMEM__CACHE_DEFINE(suffix, bits, log2, order, swap)                                                            \
@@ -157,6 +207,43 @@ static inline unsigned char *gmem__cached(const struct gmem_cache *cache, uint64
         if (__builtin_expect(__atomic_load_n(cache->now, __ATOMIC_RELAXED) != cache->generation, 0))                   \
             gmem_cache_stored(cache, offset, (bits) / 8);                                                              \
         return GMEM_OK;                                                                                                \
+    }                                                                                                                  \
+    GMEM_INLINE bool gmem_cache_try_ld##suffix(struct gmem_cache *cache, uint64_t offset, uint##bits##_t *ret_value);  \
+    GMEM_INLINE bool gmem_cache_try_st##suffix(struct gmem_cache *cache, uint64_t offset, uint##bits##_t value);       \
+    GMEM_INLINE bool gmem_cache_try_ld##suffix(struct gmem_cache *cache, uint64_t offset, uint##bits##_t *ret_value)   \
+    {                                                                                                                  \
+        const unsigned char *host = gmem__cached_any(cache, offset, cache->reads, log2);                               \
+        uint##bits##_t word;                                                                                           \
+        uint64_t value;                                                                                                \
+                                                                                                                       \
+        if (__builtin_expect(host == NULL, 0)) {                                                                       \
+            if (!gmem_cache_try_load(cache, offset, (bits) / 8, order, &value))                                        \
+                return false;                                                                                          \
+            *ret_value = (uint##bits##_t)value;                                                                        \
+            return true;                                                                                               \
+        }                                                                                                              \
+        if (gmem__is_aligned(host, log2))                                                                              \
+            word = __atomic_load_n((const gmem__cached##bits *)(const void *)host, __ATOMIC_RELAXED);                  \
+        else                                                                                                           \
+            word = (uint##bits##_t)gmem__load_bytes(host, (bits) / 8);                                                 \
+        *ret_value = (swap) ? (uint##bits##_t)GMEM__SWAP##bits(word) : word;                                           \
+        return true;                                                                                                   \
+    }                                                                                                                  \
+    GMEM_INLINE bool gmem_cache_try_st##suffix(struct gmem_cache *cache, uint64_t offset, uint##bits##_t value)        \
+    {                                                                                                                  \
+        unsigned char *host = gmem__cached_any(cache, offset, cache->writes, log2);                                    \
+        uint##bits##_t word = (swap) ? (uint##bits##_t)GMEM__SWAP##bits(value) : value;                                \
+                                                                                                                       \
+        if (__builtin_expect(host == NULL, 0))                                                                         \
+            return gmem_cache_try_store(cache, offset, (bits) / 8, order, value);                                      \
+        if (gmem__is_aligned(host, log2))                                                                              \
+            __atomic_store_n((gmem__cached##bits *)(void *)host, word, __ATOMIC_RELAXED);                              \
+        else                                                                                                           \
+            gmem__store_bytes(host, (bits) / 8, word);                                                                 \
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);                                                                       \
+        if (__builtin_expect(__atomic_load_n(cache->now, __ATOMIC_RELAXED) != cache->generation, 0))                   \
+            gmem_cache_stored(cache, offset, (bits) / 8);                                                              \
+        return true;                                                                                                   \
     }
 
 #define GMEM__CACHE_ORDERS(bits, log2)                                                                                 \

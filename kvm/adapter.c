@@ -34,6 +34,7 @@
 
 #include <gmem/kvm.h>
 #include <gmem/listener.h>
+#include <gmem/ram.h>
 #include <gmem/vm.h>
 
 enum note_kind {
@@ -132,20 +133,22 @@ static int set_slot(struct gmem_kvm *kvm, const struct gmem__slot *slot, uint32_
 {
     const struct gmem_kvm_options *options = &kvm->options;
     struct kvm_userspace_memory_region call = slot_call(kvm, slot, flags, remove);
+    struct kvm_userspace_memory_region told = call;
     int err = kvm->watch ? kvm->watch->before(kvm->watch->opaque, &call) : 0;
 
     if (err)
         return err;
-    err = options->set ? options->set(options->set_opaque, &call) : gmem__kvm_set(options->vm_fd, &call);
+    told.userspace_addr += slot->run.rebase;
+    err = options->set ? options->set(options->set_opaque, &told) : gmem__kvm_set(options->vm_fd, &call);
     if (kvm->watch)
         kvm->watch->after(kvm->watch->opaque, &call, err);
     if (options->trace) {
         char line[GMEM__TRACE_LINE];
 
-        gmem__kvm_trace_line(line, &call, err);
+        gmem__kvm_trace_line(line, &told, err);
         options->trace(options->trace_opaque, line);
     }
-    gmem__kvm_trace_event(kvm->vm, &call, err);
+    gmem__kvm_trace_event(kvm->vm, &told, err);
     return err;
 }
 
@@ -275,6 +278,11 @@ static bool wants_slot(const struct gmem_kvm *kvm, const struct gmem_section *se
     return true;
 }
 
+static uint64_t rebase_of(const gmem_ram *ram)
+{
+    return ram ? gmem_ram_offset(ram) - (uintptr_t)gmem_ram_host(ram) : 0;
+}
+
 static int on_region_add(struct gmem_listener *listener, const struct gmem_section *section)
 {
     struct gmem_kvm *kvm = listener->opaque;
@@ -287,6 +295,8 @@ static int on_region_add(struct gmem_listener *listener, const struct gmem_secti
     if (host && wants_slot(kvm, section, &note->flags))
         note->slot = gmem__run_trim(section->first, section->last, (uintptr_t)host, kvm->options.page_size, &note->run);
     note->run.block = (uintptr_t)gmem_region_ram(section->region);
+    if (note->slot && kvm->options.ram_offsets)
+        note->run.rebase = rebase_of(gmem_region_ram(section->region));
     return 0;
 }
 
@@ -595,7 +605,7 @@ static int complete_options(struct gmem_kvm_options *options)
         return -EINVAL;
     if ((unsigned)options->policy > GMEM_KVM_POLICY_REFERENCE || options->max_slots > GMEM__SLOTS_MAX)
         return -EINVAL;
-    if (!options->pause != !options->resume)
+    if (!options->pause != !options->resume || (options->ram_offsets && !options->set))
         return -EINVAL;
     if (!options->set) {
         err = gmem__kvm_caps(options->vm_fd, &caps);

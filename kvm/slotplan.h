@@ -23,6 +23,7 @@ struct gmem__run {
     uint64_t host;
     uint32_t flags;
     uintptr_t block; /* whose memory; for comparison only: memory of two never shares a slot */
+    uint64_t rebase; /* added to host where that is told (modulo 2^64); all memory of a block has the same */
 };
 
 /* A run that is a slot. */

@@ -7,16 +7,16 @@
  * while the guest holds the clock (SET, or the divider in reset) are they what was last written; when it lets go,
  * offset follows from them.
  *
- * Flags are not counted either: cmos_tick() sets those whose moments lie between seen and now. It runs before every access
- * of the registers that depend on time. So the timer thread has to wake only for interrupts that are enabled, and
- * not while one waits to be acknowledged: its work is bounded by the guest's reads of register C (G9).
+ * Flags are not counted either: bring_up() sets those whose moments lie between seen and now. It runs before every access
+ * of the registers that depend on time. So cmos_tick() has to be called only for interrupts that are enabled, and
+ * not while one waits to be acknowledged: its work is bounded by the guest's reads of register C (G9). Who calls it, and
+ * is told when, is in cmos_timer.c.
  *
- * The device's lock covers everything; the thread sleeps on the condition wake with it.
+ * The device's lock covers everything.
  */
 #include "cmos.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -88,23 +88,10 @@ struct cmos {
     uint8_t memory[MEMORY_SIZE]; /* time registers: only while held() */
     int64_t offset;              /* ns to add to the clock */
     uint64_t seen;               /* the clock when the flags were last brought up to it */
-
-    pthread_t thread;
-    bool has_thread;
-    bool stop;
-    pthread_cond_t wake; /* what the thread waits for may come earlier */
+    uint64_t next;               /* what the clock was told */
 };
 
 /* --- time -------------------------------------------------------------------------------------------------------- */
-
-static uint64_t host_now(void *opaque)
-{
-    struct timespec now;
-
-    (void)opaque;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 /* The guest holds the clock: time stands still and the time registers are memory. */
 static bool held(const struct cmos *cmos)
@@ -229,8 +216,8 @@ static unsigned alarm_after(const struct cmos *cmos, unsigned tod)
     return 0;
 }
 
-/* Time between two periodic interrupts; 0: none are made. */
-static uint64_t periodic_period_ns(const struct cmos *cmos)
+/* Periodic interrupts in a second, a power of two; 0: none are made. */
+static unsigned periodic_rate(const struct cmos *cmos)
 {
     unsigned rate = cmos->memory[REG_A] & A_RATE;
 
@@ -238,20 +225,24 @@ static uint64_t periodic_period_ns(const struct cmos *cmos)
         return 0;
     if (rate <= 2) /* the data sheet's table: as rates 8 and 9 */
         rate += 7;
-    return (NS_PER_S << (rate - 1)) / 32768;
+    return 32768u >> (rate - 1);
 }
 
 /* The clock's time of the next event of one source (a C_ bit) after the time from. */
 static uint64_t next_event(const struct cmos *cmos, unsigned source, uint64_t from)
 {
-    uint64_t period = periodic_period_ns(cmos);
+    uint64_t rate = periodic_rate(cmos);
     uint64_t rest;
     int64_t seconds = guest_seconds(cmos, from, &rest);
     int64_t tod = seconds % (int64_t)S_PER_DAY;
     unsigned wait;
 
-    if (source == C_PERIODIC)
-        return period == 0 ? CMOS_NEVER : from + (period - guest_ns(cmos, from) % period);
+    if (source == C_PERIODIC) {
+        if (rate == 0)
+            return CMOS_NEVER;
+        /* They divide each second evenly, so that they don't drift: number n of it is at its n / rate, rounded up. */
+        return from + ((rest * rate / NS_PER_S + 1) * NS_PER_S + rate - 1) / rate - rest;
+    }
     if (held(cmos))
         return CMOS_NEVER;
     if (source == C_UPDATE)
@@ -270,27 +261,36 @@ static void update_irq(struct cmos *cmos)
     pc_irq_set(cmos->irq, pending != 0);
 }
 
-static uint64_t tick(struct cmos *cmos)
+static const unsigned sources[] = {C_PERIODIC, C_ALARM, C_UPDATE};
+#define SOURCES (sizeof(sources) / sizeof(sources[0]))
+
+/* Set the flags of what happened since they were last looked at. Returns the clock's time. */
+static uint64_t bring_up(struct cmos *cmos)
 {
-    static const unsigned sources[] = {C_PERIODIC, C_ALARM, C_UPDATE};
     uint64_t now = cmos->clock.now(cmos->clock.opaque);
-    uint64_t next = CMOS_NEVER;
     uint8_t before = cmos->memory[REG_C];
 
     /* A host clock that was set back must not make the guest's flags stop until it catches up. */
     if (now < cmos->seen)
         cmos->seen = now;
-    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+    for (size_t i = 0; i < SOURCES; i++) {
         if (next_event(cmos, sources[i], cmos->seen) <= now)
             cmos->memory[REG_C] |= (uint8_t)sources[i];
     }
     cmos->seen = now;
     if (cmos->memory[REG_C] != before)
         update_irq(cmos);
+    return now;
+}
+
+static uint64_t next_interrupt(const struct cmos *cmos)
+{
+    uint64_t next = CMOS_NEVER;
+
     if ((cmos->memory[REG_C] & C_IRQ) != 0)
         return CMOS_NEVER;
-    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
-        uint64_t event = next_event(cmos, sources[i], now);
+    for (size_t i = 0; i < SOURCES; i++) {
+        uint64_t event = next_event(cmos, sources[i], cmos->seen);
 
         if ((cmos->memory[REG_B] & sources[i]) != 0 && event < next)
             next = event;
@@ -298,35 +298,28 @@ static uint64_t tick(struct cmos *cmos)
     return next;
 }
 
+/* After whatever can change when the next interrupt is due. */
+static void tell_next(struct cmos *cmos)
+{
+    uint64_t next = next_interrupt(cmos);
+
+    if (next == cmos->next)
+        return;
+    cmos->next = next;
+    if (cmos->clock.next != NULL)
+        cmos->clock.next(cmos->clock.opaque, next);
+}
+
 uint64_t cmos_tick(struct cmos *cmos)
 {
     uint64_t next;
 
     pthread_mutex_lock(&cmos->device.lock);
-    next = tick(cmos);
+    (void)bring_up(cmos);
+    tell_next(cmos);
+    next = cmos->next;
     pthread_mutex_unlock(&cmos->device.lock);
     return next;
-}
-
-static void *timer_main(void *opaque)
-{
-    struct cmos *cmos = opaque;
-
-    pthread_mutex_lock(&cmos->device.lock);
-    while (!cmos->stop) {
-        uint64_t next = tick(cmos);
-
-        if (next == CMOS_NEVER) {
-            pthread_cond_wait(&cmos->wake, &cmos->device.lock);
-        } else {
-            /* The condition's clock is the default one, CLOCK_REALTIME, which is also host_now()'s. */
-            struct timespec until = {.tv_sec = (time_t)(next / NS_PER_S), .tv_nsec = (long)(next % NS_PER_S)};
-
-            pthread_cond_timedwait(&cmos->wake, &cmos->device.lock, &until);
-        }
-    }
-    pthread_mutex_unlock(&cmos->device.lock);
-    return NULL;
 }
 
 /* --- ports ------------------------------------------------------------------------------------------------------- */
@@ -386,16 +379,16 @@ static void write_register(struct cmos *cmos, uint8_t value, uint64_t now)
 static gmem_result data_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
 {
     struct cmos *cmos = opaque;
+    uint64_t now;
 
     (void)offset;
     (void)size;
     (void)attrs;
     pthread_mutex_lock(&cmos->device.lock);
-    (void)tick(cmos);
-    load_time(cmos, cmos->seen);
-    *ret_value = read_register(cmos, cmos->seen);
-    if (cmos->index == REG_C)
-        pthread_cond_signal(&cmos->wake);
+    now = bring_up(cmos);
+    load_time(cmos, now);
+    *ret_value = read_register(cmos, now);
+    tell_next(cmos);
     pthread_mutex_unlock(&cmos->device.lock);
     return GMEM_OK;
 }
@@ -408,9 +401,8 @@ static gmem_result data_write(void *opaque, uint64_t offset, unsigned size, stru
     (void)size;
     (void)attrs;
     pthread_mutex_lock(&cmos->device.lock);
-    (void)tick(cmos);
-    write_register(cmos, (uint8_t)value, cmos->seen);
-    pthread_cond_signal(&cmos->wake);
+    write_register(cmos, (uint8_t)value, bring_up(cmos));
+    tell_next(cmos);
     pthread_mutex_unlock(&cmos->device.lock);
     return GMEM_OK;
 }
@@ -491,13 +483,8 @@ static void fill_memory(struct cmos *cmos, uint64_t ram_below_4g, uint64_t ram_a
     cmos->memory[MEM_CPUS_LESS_1] = (uint8_t)(cpus - 1);
 }
 
-static void cmos_release(struct pc_device *device)
-{
-    pthread_cond_destroy(&((struct cmos *)device)->wake);
-}
-
 int cmos_create_clock(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint64_t ram_above_4g, unsigned cpus,
-                      struct pc_irq irq8, struct cmos_clock clock, struct cmos **ret)
+                      struct pc_irq irq8, const struct cmos_clock *clock, struct cmos **ret)
 {
     struct cmos *cmos;
     gmem_region *data;
@@ -508,65 +495,44 @@ int cmos_create_clock(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint6
     cmos = calloc(1, sizeof(*cmos));
     if (cmos == NULL)
         return -ENOMEM;
-    err = -pthread_cond_init(&cmos->wake, NULL);
+    err = pc_device_init(&cmos->device, vm, NULL);
     if (err != 0) {
-        free(cmos);
-        return err;
-    }
-    err = pc_device_init(&cmos->device, vm, cmos_release);
-    if (err != 0) {
-        pthread_cond_destroy(&cmos->wake);
         free(cmos);
         return err;
     }
     cmos->irq = irq8;
-    cmos->clock = clock;
-    cmos->seen = clock.now(clock.opaque);
+    cmos->clock = *clock;
+    cmos->seen = clock->now(clock->opaque);
+    cmos->next = CMOS_NEVER;
     fill_memory(cmos, ram_below_4g, ram_above_4g, cpus);
     err = pc_device_add(&cmos->device, io, PORT_INDEX, "rtc", 2, &data_ops, &data);
     if (err == 0)
         err = pc_device_add(&cmos->device, data, 0, "rtc-index", 1, &index_ops, NULL);
     if (err != 0) {
-        cmos_destroy(cmos);
+        pc_device_end(&cmos->device);
         return err;
     }
     *ret = cmos;
     return 0;
 }
 
-int cmos_create(gmem_vm *vm, gmem_region *io, uint64_t ram_below_4g, uint64_t ram_above_4g, unsigned cpus,
-                struct pc_irq irq8, struct cmos **ret)
+static uint64_t stopped_now(void *opaque)
 {
-    const struct cmos_clock clock = {.now = host_now};
-    struct cmos *cmos;
-    sigset_t all, before;
-    int err = cmos_create_clock(vm, io, ram_below_4g, ram_above_4g, cpus, irq8, clock, &cmos);
-
-    if (err != 0)
-        return err;
-    /* Signals are for the threads of the program that knows what to do with them. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    err = -pthread_create(&cmos->thread, NULL, timer_main, cmos);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err != 0) {
-        cmos_destroy(cmos);
-        return err;
-    }
-    cmos->has_thread = true;
-    *ret = cmos;
-    return 0;
+    return ((const struct cmos *)opaque)->seen;
 }
 
 void cmos_destroy(struct cmos *cmos)
 {
+    struct cmos_clock clock;
+
     if (cmos == NULL)
         return;
+    /* Whoever still holds a view may come: for him time stands still. */
     pthread_mutex_lock(&cmos->device.lock);
-    cmos->stop = true;
-    pthread_cond_signal(&cmos->wake);
+    clock = cmos->clock;
+    cmos->clock = (struct cmos_clock){.now = stopped_now, .opaque = cmos};
     pthread_mutex_unlock(&cmos->device.lock);
-    if (cmos->has_thread)
-        pthread_join(cmos->thread, NULL);
+    if (clock.end != NULL)
+        clock.end(clock.opaque);
     pc_device_end(&cmos->device);
 }

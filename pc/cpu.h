@@ -19,6 +19,7 @@
 struct pc_cpus_config {
     unsigned count;
     gmem_space *const *memory; /* one a processor; borrowed */
+    gmem_space *smm_memory;    /* of KVM's: what all see in system management mode; NULL: there is none. Borrowed */
     gmem_space *ports;
     pthread_mutex_t *lock; /* the device lock */
     const struct pc_hooks *hooks;

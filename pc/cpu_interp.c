@@ -3,8 +3,8 @@
  * pc/cpu_interp.c - interpreted processors: one thread runs them all, in an order and for times that only the guest decides.
  *
  * Virtual time is counted in ticks. An instruction of whatever processor is one, so there is one order of all instructions, and
- * time stamp counters agree. The processors take turns of QUANTUM ticks; one that halts gives up its turn. A turn is
- * cut in pieces: at timers, which expire between two instructions; and wherever the thread is asked to look up (attention),
+ * time stamp counters agree. The processors take turns of QUANTUM ticks and up to QUANTUM_SPREAD more; one that halts gives up
+ * its turn. A turn is cut in pieces: at timers, which expire between two instructions; and wherever the thread is asked to look up (attention),
  * which by itself changes nothing that a guest could see. When all processors wait, time jumps to the next timer.
  *
  *  - So two runs are the same, instruction by instruction, unless something comes from outside: a key, a monitor's command.
@@ -29,6 +29,7 @@
 #include "cpu_interp_internal.h"
 
 #define QUANTUM 1000u
+#define QUANTUM_SPREAD 256u
 #define LAG_MAX PC_NS_PER_S
 
 static uint64_t host_now(void)
@@ -266,6 +267,16 @@ static void settle(struct interp_cpu *cpu)
         cpu->state = INTERP_RUNS;
 }
 
+/*
+ * Turns differ in length, by a sequence that is the same in every run: a loop that gives up a lock for an instruction or two must
+ * not be cut at the same places for ever.
+ */
+static unsigned turn(struct cpu_interp *cpus)
+{
+    cpus->turns = cpus->turns * 1664525u + 1013904223u;
+    return QUANTUM + (cpus->turns >> 16) % QUANTUM_SPREAD;
+}
+
 static struct interp_cpu *choose(struct cpu_interp *cpus)
 {
     struct interp_cpu *cpu = &cpus->cpu[cpus->current];
@@ -276,7 +287,7 @@ static struct interp_cpu *choose(struct cpu_interp *cpus)
         cpu = &cpus->cpu[(cpus->current + i) % cpus->count];
         if (cpu->state == INTERP_RUNS) {
             cpus->current = cpu->index;
-            cpus->slice = cpus->tick + QUANTUM;
+            cpus->slice = cpus->tick + turn(cpus);
             return cpu;
         }
     }
@@ -313,13 +324,13 @@ static void execute(struct interp_cpu *cpu, uint64_t limit)
 
     emu->x86.R_TSC = cpus->tick + cpu->tsc_offset;
     emu->max_instr = limit + cpu->tsc_offset;
-    if (setjmp(cpu->abort)) { /* NOLINT(cert-err52-cpp): see interp_abort() */
+    /* NOLINTNEXTLINE(cert-err52-cpp): see interp_abort(), which what is done about an abort may call again */
+    if (setjmp(cpu->abort))
         interp_aborted(cpu);
-    } else if (x86emu_run(emu, X86EMU_RUN_MAX_INSTR) == 0) {
+    if (!cpu->failed && emu->x86.R_TSC < emu->max_instr && x86emu_run(emu, X86EMU_RUN_MAX_INSTR) == 0)
         cpu->state = INTERP_HALTED;
-    } else if (cpu->rep.rest) {
+    if (cpu->rep.rest)
         interp_rep_done(cpu);
-    }
     cpus->executed += interp_tick(cpu) - cpus->tick;
     cpus->tick = interp_tick(cpu);
     if (cpu->failed)

@@ -2,7 +2,7 @@
 /*
  * pc/cpu_interp_cpu.c - what kind of processor an interpreted one is: its state after a reset and INIT, CPUID, and its MSRs.
  *
- * It is one of the P6 family without what libx86emu has not: floating point, paging, CMPXCHG8B. Intel 64 and IA-32 Architectures
+ * It is one of the P6 family without what can't be interpreted: floating point and paging. Intel 64 and IA-32 Architectures
  * Software Developer's Manual: volume 2, CPUID; volume 3, "processor state after reset", "memory type range registers", and "time
  * stamp counter" (a write of it by this family sets the low half and clears the high one).
  *
@@ -15,6 +15,7 @@
 #define SIGNATURE 0x633u /* family 6, model 3 */
 #define FEATURE_TSC (1u << 4)
 #define FEATURE_MSR (1u << 5)
+#define FEATURE_CX8 (1u << 8)
 #define FEATURE_APIC (1u << 9)
 #define FEATURE_MTRR (1u << 12)
 #define FEATURE_CMOV (1u << 15)
@@ -112,7 +113,8 @@ void interp_cpuid(x86emu_t *emu)
     x86->R_EAX = SIGNATURE;
     x86->R_EBX = cpu->index << 24 | (count > 1 ? count << 16 : 0);
     x86->R_ECX = 0;
-    x86->R_EDX = FEATURE_TSC | FEATURE_MSR | FEATURE_APIC | FEATURE_MTRR | FEATURE_CMOV | (count > 1 ? FEATURE_HTT : 0);
+    x86->R_EDX = FEATURE_TSC | FEATURE_MSR | FEATURE_CX8 | FEATURE_APIC | FEATURE_MTRR | FEATURE_CMOV |
+                 (count > 1 ? FEATURE_HTT : 0);
 }
 
 /* A register that holds what is written to it; NULL: msr is none. Its bits that must be 0 are in *ret_reserved. */

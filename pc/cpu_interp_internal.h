@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pc/cpu_interp_internal.h - shared by cpu_interp.c (the thread and whose turn it is), cpu_interp_mem.c (accesses),
- * cpu_interp_trap.c (interrupts and faults) and cpu_interp_cpu.c (reset state, CPUID, MSRs).
+ * cpu_interp_trap.c (interrupts and faults), cpu_interp_own.c (what libx86emu has not) and cpu_interp_cpu.c (reset state, CPUID, MSRs).
  *
  * libx86emu executes an instruction as a call of x86emu_run() with a limit on its time stamp counter, which it raises by one for
  * each. What it does not do is done around it:
@@ -9,7 +9,8 @@
  *  - The first fetch of an instruction is where one can be kept from beginning: interp_begin(). What the registers were is
  *    written down there, so an instruction that has begun can be given up at any of its accesses: interp_abort() jumps out
  *    of x86emu_run(), which holds nothing, and the registers are put back.
- *  - A repeated string instruction runs REP_CHUNK times at most; then it is begun again for the rest.
+ *  - Instructions that libx86emu has not, or not right, are given up so and carried out by interp_own().
+ *  - A repeated string instruction runs INTERP_REP_CHUNK times at most; then it is begun again for the rest.
  */
 #ifndef PC_CPU_INTERP_INTERNAL_H
 #define PC_CPU_INTERP_INTERNAL_H
@@ -27,6 +28,7 @@
 #include "vtime.h"
 
 #define INTERP_TICK_NS 50u /* an instruction */
+#define INTERP_REP_CHUNK 4096u
 #define CR0_PE 0x1u
 #define CR0_TS 0x8u
 #define CR0_ET 0x10u
@@ -65,6 +67,17 @@ enum interp_window {
     INTERP_WINDOWS,
 };
 
+/* What the next byte of an instruction is looked at as. */
+enum interp_stage {
+    INTERP_DONE,
+    INTERP_OPCODE,
+    INTERP_ESCAPED,
+    INTERP_DIVIDE,
+    INTERP_SHIFT,
+    INTERP_DOUBLE_SHIFT,
+    INTERP_COUNT,
+};
+
 /* Variable and fixed ranges of the MTRRs. */
 #define INTERP_MTRR_VARIABLE 8u
 #define INTERP_MTRR_FIXED 11u
@@ -98,9 +111,11 @@ struct interp_cpu {
         bool addr32, compares, while_equal;
     } rep;
     struct {
-        unsigned modrm_at, sib_at, count_at; /* where in the instruction; 0: nowhere */
-        uint8_t count;
-    } shift;        /* one by CL, read as one by a number: see cpu_interp_mem.c */
+        enum interp_stage stage;
+        bool by_number;
+        unsigned width, sib_at, count_at; /* of a shift: bits; where in the instruction these are */
+    } look;
+    bool own;       /* what abort is about: the instruction is to be carried out by interp_own() */
     unsigned fault; /* what abort is about, unless it is failed */
     uint32_t fault_error;
     const char *failed; /* why it can't go on; NULL: it can */
@@ -129,6 +144,7 @@ struct cpu_interp {
     uint64_t tick;  /* virtual time in instructions */
     uint64_t slice; /* until when the current processor may run */
     unsigned current;
+    uint32_t turns; /* of which the next turn's length is made */
     uint64_t executed;
     uint64_t origin; /* host time at which virtual time would be 0, were they to go together */
     uint64_t busy_since, busy_ns;
@@ -169,9 +185,12 @@ void interp_mem_destroy(struct interp_cpu *cpu);
 void interp_select(struct interp_cpu *cpu);
 /* libx86emu's handler for everything that an instruction accesses. */
 unsigned interp_memio(x86emu_t *emu, u32 addr, u32 *val, unsigned type);
+uint32_t interp_fetch(struct interp_cpu *cpu, uint32_t addr, unsigned size);
 /* Data at a linear address: 1, 2 or 4 bytes. Without the device lock. */
 uint32_t interp_load(struct interp_cpu *cpu, uint32_t addr, unsigned size);
 void interp_store(struct interp_cpu *cpu, uint32_t addr, unsigned size, uint32_t value);
+uint32_t interp_in(struct interp_cpu *cpu, uint32_t port, unsigned size);
+void interp_out(struct interp_cpu *cpu, uint32_t port, unsigned size, uint32_t value);
 /* Up to size bytes of code at a linear address, as far as they are memory: how many. No device is accessed. */
 unsigned interp_peek(struct interp_cpu *cpu, uint32_t addr, uint8_t *ret, unsigned size);
 /* Finish or continue a repeated instruction of which a part is done. */
@@ -189,6 +208,8 @@ bool interp_may_take(struct interp_cpu *cpu);
 int interp_intr(x86emu_t *emu, u8 vector, unsigned type);
 /* Give up the current instruction; vector is raised instead. Inside of x86emu_run(). Does not return. */
 void interp_abort(struct interp_cpu *cpu, unsigned vector, uint32_t error) __attribute__((noreturn));
+/* The same, and interp_own() carries it out. */
+void interp_abort_own(struct interp_cpu *cpu) __attribute__((noreturn));
 /* The same, and cpu can't go on. */
 void interp_give_up(struct interp_cpu *cpu, enum pc_event event, const char *why) __attribute__((noreturn));
 /* Take what abort said. Outside of x86emu_run(). */
@@ -199,6 +220,11 @@ void interp_interrupt(struct interp_cpu *cpu, unsigned vector);
 void interp_trap(struct interp_cpu *cpu, unsigned vector);
 /* Tell why cpu can't go on, in one line, and end it. Without the device lock. */
 void interp_end(struct interp_cpu *cpu);
+
+/* --- cpu_interp_own.c --- */
+
+/* Carry out the next instruction without libx86emu. False: it is none of those. It may abort. */
+bool interp_own(struct interp_cpu *cpu);
 
 /* --- cpu_interp_cpu.c --- */
 

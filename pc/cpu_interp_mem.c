@@ -13,7 +13,6 @@
  */
 #include "cpu_interp_internal.h"
 
-#define REP_CHUNK 4096u
 #define INSTRUCTION_MAX 15u
 #define ONE_MIB 0x100000u
 #define VGA_WINDOW 0xa0000u
@@ -21,32 +20,22 @@
 #define FLAG_ZF 0x40u
 
 enum kind { FETCH, LOAD, STORE };
+/* What an opcode of one byte is: nothing to look at, or see look(). */
+enum class { PLAIN, PREFIX, ESCAPE, SHIFT, DIVIDE, OWN };
 
-static bool is_prefix(uint8_t byte)
-{
-    switch (byte) {
-    case 0x26:
-    case 0x2e:
-    case 0x36:
-    case 0x3e:
-    case 0x64:
-    case 0x65:
-    case 0x66:
-    case 0x67:
-    case 0xf0:
-    case 0xf2:
-    case 0xf3:
-        return true;
-    default:
-        return false;
-    }
-}
+/* Opcodes of one byte that have to be looked at. */
+static const uint8_t classes[256] = {
+    [0x26] = PREFIX,       [0x2e] = PREFIX,          [0x36] = PREFIX,
+    [0x3e] = PREFIX,       [0x64 ... 0x67] = PREFIX, [0xf0] = PREFIX,
+    [0xf2] = PREFIX,       [0xf3] = PREFIX,          [0x0f] = ESCAPE,
+    [0x6c ... 0x6f] = OWN, [0xc0 ... 0xc1] = SHIFT,  [0xd0 ... 0xd3] = SHIFT,
+    [0xd4] = OWN,          [0xf6 ... 0xf7] = DIVIDE,
+};
 
-/* INS, OUTS, MOVS, CMPS, STOS, LODS, SCAS. */
+/* MOVS, CMPS, STOS, LODS, SCAS. */
 static bool is_string(uint8_t opcode)
 {
-    return (opcode >= 0x6c && opcode <= 0x6f) || (opcode >= 0xa4 && opcode <= 0xa7) ||
-           (opcode >= 0xaa && opcode <= 0xaf);
+    return (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
 }
 
 int interp_mem_create(struct interp_cpu *cpu, gmem_space *memory, gmem_space *smm)
@@ -261,6 +250,11 @@ static inline void store(struct interp_cpu *cpu, uint32_t addr, unsigned size, u
         make_gated(cpu, STORE, addr, size, &value);
 }
 
+uint32_t interp_fetch(struct interp_cpu *cpu, uint32_t addr, unsigned size)
+{
+    return load(cpu, FETCH, addr, size);
+}
+
 uint32_t interp_load(struct interp_cpu *cpu, uint32_t addr, unsigned size)
 {
     return load(cpu, LOAD, addr, size);
@@ -269,6 +263,16 @@ uint32_t interp_load(struct interp_cpu *cpu, uint32_t addr, unsigned size)
 void interp_store(struct interp_cpu *cpu, uint32_t addr, unsigned size, uint32_t value)
 {
     store(cpu, addr, size, value);
+}
+
+uint32_t interp_in(struct interp_cpu *cpu, uint32_t port, unsigned size)
+{
+    return device_load(cpu, cpu->cpus->config.ports, cpu->attrs, port & 0xffff, size);
+}
+
+void interp_out(struct interp_cpu *cpu, uint32_t port, unsigned size, uint32_t value)
+{
+    device_store(cpu, cpu->cpus->config.ports, cpu->attrs, port & 0xffff, size, value);
 }
 
 unsigned interp_peek(struct interp_cpu *cpu, uint32_t addr, uint8_t *ret, unsigned size)
@@ -288,7 +292,7 @@ unsigned interp_last_opcode(const struct interp_cpu *cpu, unsigned *ret_modrm)
     const unsigned char *bytes = cpu->emu->x86.instr_buf;
     unsigned i = 0;
 
-    while (i < INSTRUCTION_MAX && is_prefix(bytes[i]))
+    while (i < INSTRUCTION_MAX && classes[bytes[i]] == PREFIX)
         i++;
     *ret_modrm = bytes[i + 1];
     return bytes[i];
@@ -348,27 +352,23 @@ static inline bool begin(struct interp_cpu *cpu)
     return true;
 }
 
-/* opcode, if it is one, follows a prefix that repeats it: for so many times that others would wait, it is done in parts. */
+/* opcode follows a prefix that repeats it: for so many times that others would wait, it is done in parts. */
 static void begin_rep(struct interp_cpu *cpu, uint8_t opcode)
 {
     x86emu_regs_t *x86 = &cpu->emu->x86;
     bool addr32 = x86->mode & _MODE_ADDR32;
     uint32_t count = addr32 ? x86->R_ECX : x86->R_CX;
 
-    if (count <= REP_CHUNK || !is_string(opcode))
+    if (count <= INTERP_REP_CHUNK || !is_string(opcode))
         return;
-    for (unsigned i = 0; i < x86->instr_len; i++) {
-        if (!is_prefix(x86->instr_buf[i]))
-            return;
-    }
-    cpu->rep.rest = count - REP_CHUNK;
+    cpu->rep.rest = count - INTERP_REP_CHUNK;
     cpu->rep.addr32 = addr32;
     cpu->rep.compares = opcode == 0xa6 || opcode == 0xa7 || opcode == 0xae || opcode == 0xaf;
     cpu->rep.while_equal = x86->mode & _MODE_REPE;
     if (addr32)
-        x86->R_ECX = REP_CHUNK;
+        x86->R_ECX = INTERP_REP_CHUNK;
     else
-        x86->R_CX = REP_CHUNK;
+        x86->R_CX = INTERP_REP_CHUNK;
     cpu->emu->max_instr = x86->R_TSC + 1;
 }
 
@@ -388,25 +388,79 @@ void interp_rep_done(struct interp_cpu *cpu)
     cpu->rep.rest = 0;
 }
 
-/*
- * A shift by CL of 32 or more is one by CL modulo 32, but libx86emu shifts everything out. It is given the same shift by a number,
- * and the number where it looks for that, which is no byte of the instruction.
- */
-static uint8_t begin_shift(struct interp_cpu *cpu, uint8_t opcode)
+static unsigned width_of(const struct interp_cpu *cpu, bool byte)
+{
+    return byte ? 8 : cpu->emu->x86.mode & _MODE_DATA32 ? 32 : 16;
+}
+
+/* libx86emu shifts right by what is less than the operand, and more than nothing. */
+static bool count_is_odd(const struct interp_cpu *cpu, unsigned count)
+{
+    return count == 0 || count >= cpu->look.width;
+}
+
+static void look_at_opcode(struct interp_cpu *cpu, uint8_t byte)
 {
     const x86emu_regs_t *x86 = &cpu->emu->x86;
-    bool doubled = opcode == 0xa5 || opcode == 0xad;
-    unsigned prefixes = x86->instr_len - doubled;
 
-    if (doubled && (!x86->instr_len || x86->instr_buf[prefixes] != 0x0f))
-        return opcode;
-    for (unsigned i = 0; i < prefixes; i++) {
-        if (!is_prefix(x86->instr_buf[i]))
-            return opcode;
+    cpu->look.stage = INTERP_DONE;
+    switch (classes[byte]) {
+    case PREFIX:
+        cpu->look.stage = INTERP_OPCODE;
+        break;
+    case ESCAPE:
+        cpu->look.stage = INTERP_ESCAPED;
+        break;
+    case SHIFT:
+        cpu->look.width = width_of(cpu, !(byte & 1));
+        if (byte >= 0xd2 && count_is_odd(cpu, x86->R_CL))
+            interp_abort_own(cpu);
+        cpu->look.by_number = byte < 0xd0;
+        cpu->look.stage = INTERP_SHIFT;
+        break;
+    case DIVIDE:
+        cpu->look.stage = INTERP_DIVIDE;
+        break;
+    case OWN:
+        interp_abort_own(cpu);
+    default:
+        if (x86->mode & (_MODE_REPE | _MODE_REPNE))
+            begin_rep(cpu, byte);
+        break;
     }
-    cpu->shift.modrm_at = x86->instr_len + 1;
-    cpu->shift.count = x86->R_CL & 31;
-    return doubled ? opcode - 1 : opcode - 0x12; /* SHLD, SHRD; 0xd2 as 0xc0, 0xd3 as 0xc1 */
+}
+
+static void look_at_second(struct interp_cpu *cpu, uint8_t byte)
+{
+    const x86emu_regs_t *x86 = &cpu->emu->x86;
+
+    cpu->look.stage = INTERP_DONE;
+    switch (byte) {
+    case 0x4c: /* CMOVL, CMOVGE, CMOVLE, CMOVG */
+    case 0x4d:
+    case 0x4e:
+    case 0x4f:
+    case 0xa3: /* BT, BTS, BTR, BTC */
+    case 0xab:
+    case 0xb3:
+    case 0xbb:
+    case 0xba:
+        interp_abort_own(cpu);
+    case 0xa5: /* SHLD, SHRD by CL */
+    case 0xad:
+        cpu->look.width = width_of(cpu, false);
+        if (count_is_odd(cpu, x86->R_CL))
+            interp_abort_own(cpu);
+        break;
+    case 0xa4: /* and by a number */
+    case 0xac:
+        cpu->look.width = width_of(cpu, false);
+        cpu->look.by_number = true;
+        cpu->look.stage = INTERP_DOUBLE_SHIFT;
+        break;
+    default:
+        break;
+    }
 }
 
 /* The bytes of a ModRM byte's address behind it; *ret_sib: there is an SIB byte, which may ask for more. */
@@ -428,25 +482,51 @@ static unsigned address_size(const x86emu_regs_t *x86, uint8_t modrm, bool *ret_
     }
 }
 
-/* The bytes of such a shift behind its opcode. */
-static void follow_shift(struct interp_cpu *cpu, u32 *val)
+/* The ModRM byte of a shift: where is its count? */
+static void look_at_shift(struct interp_cpu *cpu, uint8_t modrm)
 {
-    x86emu_regs_t *x86 = &cpu->emu->x86;
+    const x86emu_regs_t *x86 = &cpu->emu->x86;
     bool sib;
 
-    if (x86->instr_len == cpu->shift.modrm_at) {
-        cpu->shift.count_at = x86->instr_len + 1 + address_size(x86, (uint8_t)*val, &sib);
-        cpu->shift.sib_at = sib && *val < 0x40 ? x86->instr_len + 1 : 0;
-    } else if (x86->instr_len == cpu->shift.sib_at && (*val & 7) == 5) {
-        cpu->shift.count_at += 4;
-    } else if (x86->instr_len == cpu->shift.count_at) {
-        *val = cpu->shift.count;
-        cpu->shift.modrm_at = 0;
-        /* libx86emu takes it for the next byte. */
-        if (x86->mode & _MODE_CODE32)
-            x86->R_EIP--;
-        else
-            x86->R_IP--;
+    if (cpu->look.stage == INTERP_SHIFT && (modrm >> 3 & 7) == 7)
+        interp_abort_own(cpu);
+    cpu->look.stage = cpu->look.by_number ? INTERP_COUNT : INTERP_DONE;
+    cpu->look.count_at = x86->instr_len + 1 + address_size(x86, modrm, &sib);
+    cpu->look.sib_at = sib && modrm < 0x40 ? x86->instr_len + 1 : 0;
+}
+
+static void look_at_count(struct interp_cpu *cpu, uint8_t byte)
+{
+    const x86emu_regs_t *x86 = &cpu->emu->x86;
+
+    if (cpu->look.sib_at && x86->instr_len == cpu->look.sib_at && (byte & 7) == 5)
+        cpu->look.count_at += 4;
+    else if (x86->instr_len == cpu->look.count_at && count_is_odd(cpu, byte))
+        interp_abort_own(cpu);
+}
+
+/* A byte of an instruction that libx86emu may not carry out, or not all at once. */
+static __attribute__((noinline)) void look(struct interp_cpu *cpu, uint8_t byte)
+{
+    switch (cpu->look.stage) {
+    case INTERP_OPCODE:
+        look_at_opcode(cpu, byte);
+        break;
+    case INTERP_ESCAPED:
+        look_at_second(cpu, byte);
+        break;
+    case INTERP_DIVIDE: /* DIV and IDIV; others share their opcode */
+        if ((byte >> 3 & 7) >= 6)
+            interp_abort_own(cpu);
+        cpu->look.stage = INTERP_DONE;
+        break;
+    case INTERP_SHIFT:
+    case INTERP_DOUBLE_SHIFT:
+        look_at_shift(cpu, byte);
+        break;
+    default:
+        look_at_count(cpu, byte);
+        break;
     }
 }
 
@@ -460,29 +540,15 @@ static inline unsigned fetch(struct interp_cpu *cpu, uint32_t addr, unsigned siz
             *val = NOP;
             return 0;
         }
-        cpu->shift.modrm_at = 0;
-    } else if (__builtin_expect(x86->instr_len + size > INSTRUCTION_MAX + (cpu->shift.modrm_at != 0), 0)) {
+        *val = load(cpu, FETCH, addr, size);
+        cpu->look.stage = classes[*val] ? INTERP_OPCODE : INTERP_DONE;
+    } else if (__builtin_expect(x86->instr_len + size > INSTRUCTION_MAX, 0)) {
         interp_abort(cpu, VECTOR_GP, 0);
+    } else {
+        *val = load(cpu, FETCH, addr, size);
     }
-    *val = load(cpu, FETCH, addr, size);
-    if (size == 1) {
-        if (__builtin_expect(cpu->shift.modrm_at, 0))
-            follow_shift(cpu, val);
-        else if (__builtin_expect(x86->R_CL & 0xe0, 0) && ((*val & ~1u) == 0xd2 || (*val & ~8u) == 0xa5))
-            *val = begin_shift(cpu, (uint8_t)*val);
-        if (__builtin_expect(x86->mode & (_MODE_REPE | _MODE_REPNE), 0))
-            begin_rep(cpu, (uint8_t)*val);
-    }
-    return 0;
-}
-
-static unsigned port(struct interp_cpu *cpu, uint32_t addr, unsigned size, bool is_write, u32 *val)
-{
-    addr &= 0xffff;
-    if (is_write)
-        device_store(cpu, cpu->cpus->config.ports, cpu->attrs, addr, size, *val);
-    else
-        *val = device_load(cpu, cpu->cpus->config.ports, cpu->attrs, addr, size);
+    if (__builtin_expect(cpu->look.stage, 0) && size == 1)
+        look(cpu, (uint8_t)*val);
     return 0;
 }
 
@@ -534,7 +600,11 @@ unsigned interp_memio(x86emu_t *emu, u32 addr, u32 *val, unsigned type)
         store(cpu, addr, 4, *val);
         break;
     default:
-        return port(cpu, addr, 1u << (type & 3), (type & ~0xffu) == X86EMU_MEMIO_O, val);
+        if ((type & ~0xffu) == X86EMU_MEMIO_O)
+            interp_out(cpu, addr, 1u << (type & 3), *val);
+        else
+            *val = interp_in(cpu, addr, 1u << (type & 3));
+        break;
     }
     return 0;
 }

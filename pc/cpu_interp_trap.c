@@ -216,6 +216,9 @@ static void raise(struct interp_cpu *cpu, unsigned vector, uint32_t error, enum 
             cpu->failed_event = PC_EVENT_SHUTDOWN;
             return;
         }
+        /* INT n faults, and was not carried out. */
+        if (source == FROM_PROGRAM)
+            restore(cpu);
         if (source == FROM_FAULT && contributes(now.vector) && contributes(next.vector))
             next = fault(VECTOR_DF, protected ? 0 : INTERP_NO_ERROR);
         now = next;
@@ -241,6 +244,12 @@ void interp_abort(struct interp_cpu *cpu, unsigned vector, uint32_t error)
     longjmp(cpu->abort, 1); /* NOLINT(cert-err52-cpp): x86emu_run() holds nothing */
 }
 
+void interp_abort_own(struct interp_cpu *cpu)
+{
+    cpu->own = true;
+    longjmp(cpu->abort, 1); /* NOLINT(cert-err52-cpp): as above */
+}
+
 void interp_give_up(struct interp_cpu *cpu, enum pc_event event, const char *why)
 {
     cpu->failed = why;
@@ -256,6 +265,15 @@ void interp_aborted(struct interp_cpu *cpu)
     restore(cpu);
     /* It took its time: a fault that comes again and again does not stop the clock. */
     x86->R_TSC++;
+    if (cpu->own) {
+        cpu->own = false;
+        if (interp_own(cpu)) {
+            x86->instr_buf[0] = 0;
+            return;
+        }
+        cpu->failed = "an unknown instruction";
+        cpu->failed_event = PC_EVENT_FAILED;
+    }
     if (!cpu->failed)
         raise(cpu, cpu->fault, cpu->fault_error, FROM_FAULT);
 }
@@ -308,7 +326,7 @@ static void undefined(struct interp_cpu *cpu)
             break;
         }
     }
-    interp_give_up(cpu, PC_EVENT_FAILED, "an unknown instruction");
+    interp_abort_own(cpu);
 }
 
 int interp_intr(x86emu_t *emu, u8 vector, unsigned type)

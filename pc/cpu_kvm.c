@@ -2,7 +2,7 @@
 /*
  * pc/cpu_kvm.c - processors run by KVM: their threads, their exits, and keeping them out while the map changes.
  *
- * Linux, Documentation/virt/kvm/api.rst: KVM_RUN, KVM_SET_SIGNAL_MASK, struct kvm_run.
+ * Linux, Documentation/virt/kvm/api.rst: KVM_RUN, KVM_SET_SIGNAL_MASK, KVM_SMI, struct kvm_run.
  *
  * Lock: gate guards stopping, pausing and every in_guest. It is never held in the guest, nor while the device lock is
  * taken.
@@ -12,6 +12,8 @@
  *    KVM_RUN at once or as soon as it begins. So no handler is needed and no kick is lost.
  *  - Pausing waits for in_guest only: a processor whose access is being served, or that waits for the device lock, is outside.
  *    So a processor's own thread may pause, with the device lock held.
+ *  - An SMI is noted, and raised by processor 0's own thread before it enters: the write that caused it is carried out first.
+ *    It is kicked if it is in the guest.
  */
 #include "cpu.h"
 
@@ -41,6 +43,7 @@ struct vcpu {
     pthread_t thread;
     bool started;
     bool in_guest;
+    bool smi;    /* to be raised before it enters; guarded by the gate */
     bool parked; /* waits in enter(), or has ended */
 };
 
@@ -57,7 +60,7 @@ struct cpu_kvm {
     struct vcpu vcpus[];
 };
 
-static bool enter(struct vcpu *vcpu)
+static bool enter(struct vcpu *vcpu, bool *ret_smi)
 {
     struct cpu_kvm *cpus = vcpu->cpus;
     bool go;
@@ -71,6 +74,8 @@ static bool enter(struct vcpu *vcpu)
     vcpu->parked = false;
     go = !cpus->stopping;
     vcpu->in_guest = go;
+    *ret_smi = go && vcpu->smi;
+    vcpu->smi = vcpu->smi && !go;
     pthread_mutex_unlock(&cpus->gate);
     return go;
 }
@@ -118,6 +123,18 @@ static void resume_all(struct pc_cpus *base)
     pthread_mutex_unlock(&cpus->gate);
 }
 
+static void smi(struct pc_cpus *base)
+{
+    struct cpu_kvm *cpus = (struct cpu_kvm *)base;
+    struct vcpu *vcpu = &cpus->vcpus[0];
+
+    pthread_mutex_lock(&cpus->gate);
+    vcpu->smi = true;
+    if (vcpu->in_guest)
+        pthread_kill(vcpu->thread, KICK);
+    pthread_mutex_unlock(&cpus->gate);
+}
+
 static void report(struct vcpu *vcpu, enum pc_event event, const char *what, unsigned long long detail)
 {
     struct cpu_kvm *cpus = vcpu->cpus;
@@ -137,12 +154,14 @@ static void report(struct vcpu *vcpu, enum pc_event event, const char *what, uns
 static int serve_access(struct vcpu *vcpu)
 {
     const struct pc_cpus_config *config = &vcpu->cpus->config;
+    const bool smm = config->smm_memory && (vcpu->run->flags & KVM_RUN_X86_SMM);
+    const struct gmem_attrs attrs = {.secure = smm};
     int err;
 
     pthread_mutex_lock(config->lock);
     vcpu->cpus->served = vcpu;
     config->begin_access(config->opaque);
-    err = gmem_kvm_handle_exit(vcpu->memory, config->ports, vcpu->run, GMEM_ATTRS_NONE, NULL);
+    err = gmem_kvm_handle_exit(smm ? config->smm_memory : vcpu->memory, config->ports, vcpu->run, attrs, NULL);
     vcpu->cpus->served = NULL;
     pthread_mutex_unlock(config->lock);
     return err;
@@ -198,13 +217,22 @@ static void drain_kick(void)
     }
 }
 
+/* As ioctl(2). */
+static int run_guest(struct vcpu *vcpu, bool with_smi)
+{
+    if (with_smi && ioctl(vcpu->fd, KVM_SMI, 0) < 0)
+        return -1;
+    return ioctl(vcpu->fd, KVM_RUN, 0);
+}
+
 static void *run(void *opaque)
 {
     struct vcpu *vcpu = opaque;
     struct cpu_kvm *cpus = vcpu->cpus;
+    bool with_smi;
 
-    while (enter(vcpu)) {
-        int result = ioctl(vcpu->fd, KVM_RUN, 0);
+    while (enter(vcpu, &with_smi)) {
+        int result = run_guest(vcpu, with_smi);
         int reason = errno;
 
         leave(vcpu);
@@ -355,6 +383,7 @@ int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, stru
                                            .executing = executing,
                                            .pause = pause_all,
                                            .resume = resume_all,
+                                           .smi = smi,
                                            .destroy = destroy};
     struct cpu_kvm *cpus;
     int err = check_count(kvm, config->count, error);

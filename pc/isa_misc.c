@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "device.h"
 
@@ -26,12 +25,11 @@
 #define P61_OUTPUT 0x20u
 #define REFRESH_NS 15085u /* 18 periods of the 1.193182 MHz timer clock */
 
-#define NS_PER_S UINT64_C(1000000000)
-
 struct isa_misc {
     struct pc_device device;
     struct pc_irq a20, reset;
     struct isa_misc_timer timer;
+    struct pc_clock clock;
     uint8_t port92, port61;
 };
 
@@ -87,14 +85,6 @@ static gmem_result port92_write(void *opaque, uint64_t offset, unsigned size, st
     return GMEM_OK;
 }
 
-static bool refresh_level(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return ((uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec) / REFRESH_NS % 2 != 0;
-}
-
 static gmem_result port61_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs,
                                uint64_t *ret_value)
 {
@@ -105,7 +95,7 @@ static gmem_result port61_read(void *opaque, uint64_t offset, unsigned size, str
     (void)attrs;
     pthread_mutex_lock(&misc->device.lock);
     *ret_value = misc->port61;
-    if (refresh_level())
+    if (pc_clock_now(misc->clock) / REFRESH_NS % 2 != 0)
         *ret_value |= P61_REFRESH;
     if (misc->timer.output != NULL && misc->timer.output(misc->timer.opaque) != 0)
         *ret_value |= P61_OUTPUT;
@@ -139,7 +129,7 @@ static const struct gmem_mmio_ops port92_ops = BYTE_PORT(port92_read, port92_wri
 static const struct gmem_mmio_ops port61_ops = BYTE_PORT(port61_read, port61_write);
 
 int isa_misc_create(gmem_vm *vm, gmem_region *io, struct pc_irq a20, struct pc_irq reset,
-                    const struct isa_misc_timer *timer, struct isa_misc **ret)
+                    const struct isa_misc_timer *timer, struct pc_clock clock, struct isa_misc **ret)
 {
     struct isa_misc *misc = calloc(1, sizeof(*misc));
     int err;
@@ -155,6 +145,7 @@ int isa_misc_create(gmem_vm *vm, gmem_region *io, struct pc_irq a20, struct pc_i
     misc->reset = reset;
     if (timer != NULL)
         misc->timer = *timer;
+    misc->clock = clock;
     err = pc_device_add(&misc->device, io, 0x61, "pcspk", 1, &port61_ops, NULL);
     if (err == 0)
         err = pc_device_add(&misc->device, io, 0x80, "ioport80", 1, &void_ops, NULL);

@@ -8,6 +8,7 @@
 
 #include <gmem/gmem.h>
 
+#include "clock.h"
 #include "irq.h"
 
 struct isa_misc;
@@ -24,10 +25,10 @@ struct isa_misc_timer {
 
 /*
  * Create the ports in io. a20 follows bit 1 of port 0x92; reset is raised when its bit 0 rises and never lowered. timer
- * may be NULL and is copied.
+ * may be NULL and is copied. Bit 4 of port 0x61 changes every 15,085 ns of clock.
  */
 int isa_misc_create(gmem_vm *vm, gmem_region *io, struct pc_irq a20, struct pc_irq reset,
-                    const struct isa_misc_timer *timer, struct isa_misc **ret) GMEM_MUST_CHECK;
+                    const struct isa_misc_timer *timer, struct pc_clock clock, struct isa_misc **ret) GMEM_MUST_CHECK;
 
 /* End them, before the vm. NULL is allowed. */
 void isa_misc_destroy(struct isa_misc *misc);

@@ -5,7 +5,8 @@
  * Linux, Documentation/virt/kvm/api.rst: KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR (four pages below the
  * firmware, which the firmware's memory map leaves out), KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_GSI_ROUTING,
  * KVM_IRQ_LINE. Inputs 0 to 15 go to the PICs and to the IOAPIC; the timer's input 0 is the IOAPIC's pin 2, as on a
- * PC and in the firmware's tables.
+ * PC and in the firmware's tables. System management mode needs KVM_CAP_X86_SMM (KVM_SMI, KVM_RUN_X86_SMM), and a second
+ * address space for its slots (KVM_CAP_MULTI_ADDRESS_SPACE: how many there are).
  *
  * Immutable after creation but for lines[], each of which is written by the device that drives it.
  */
@@ -71,6 +72,20 @@ static int open_device(struct kvm_vm *kvm, struct pc_error *error)
     return 0;
 }
 
+static int check_smm(const struct kvm_vm *kvm, struct pc_error *error)
+{
+    bool mode = ioctl(kvm->device, KVM_CHECK_EXTENSION, KVM_CAP_X86_SMM) > 0;
+    bool spaces = ioctl(kvm->device, KVM_CHECK_EXTENSION, KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
+
+    if (mode && spaces)
+        return 0;
+    return pc_fail(error, -ENOTSUP,
+                   "this kernel's KVM has no system management mode (it lacks %s%s%s): the interpreter has it (--accel "
+                   "interp), or do without (--smm off)",
+                   mode ? "" : "KVM_CAP_X86_SMM", mode || spaces ? "" : " and ",
+                   spaces ? "" : "KVM_CAP_MULTI_ADDRESS_SPACE");
+}
+
 static int set_routing(struct kvm_vm *kvm)
 {
     struct {
@@ -126,7 +141,7 @@ failed:
     return pc_fail(error, -errno, "the kernel refuses a virtual machine (%s): %s", what, strerror(errno));
 }
 
-int kvm_vm_create(struct kvm_vm **ret, struct pc_error *error)
+int kvm_vm_create(bool smm, struct kvm_vm **ret, struct pc_error *error)
 {
     struct kvm_vm *kvm = calloc(1, sizeof(*kvm));
     int err;
@@ -137,6 +152,8 @@ int kvm_vm_create(struct kvm_vm **ret, struct pc_error *error)
     for (unsigned n = 0; n < KVM_VM_ISA_IRQS; n++)
         kvm->lines[n] = (struct line){.kvm = kvm, .gsi = n};
     err = open_device(kvm, error);
+    if (!err && smm)
+        err = check_smm(kvm, error);
     if (!err)
         err = create_vm(kvm, error);
     if (err) {

@@ -16,9 +16,10 @@ struct kvm_vm;
 
 /*
  * Open /dev/kvm and create a virtual machine with PICs, IOAPIC, local APICs and PIT. 0, or -errno with the reason in error:
- * no /dev/kvm, no permission, a kernel that lacks something.
+ * no /dev/kvm, no permission, a kernel that lacks something. With smm it is to have system management mode: -ENOTSUP where the
+ * kernel has not, before anything is made.
  */
-int kvm_vm_create(struct kvm_vm **ret, struct pc_error *error) GMEM_MUST_CHECK;
+int kvm_vm_create(bool smm, struct kvm_vm **ret, struct pc_error *error) GMEM_MUST_CHECK;
 /* After its processors have ended. NULL is allowed. */
 void kvm_vm_destroy(struct kvm_vm *kvm);
 

@@ -80,6 +80,7 @@ static int create_cpus(struct machine *machine, struct pc_error *error)
     const struct pc_cpus_config config = {
         .count = machine->cpu_count,
         .memory = machine->cpu_memory,
+        .smm_memory = machine->smram_space,
         .ports = machine->ports,
         .lock = &machine->lock,
         .hooks = &machine->hooks,
@@ -92,28 +93,43 @@ static int create_cpus(struct machine *machine, struct pc_error *error)
     return create_interpreted(machine, &config, error);
 }
 
+/* KVM comes first: what it refuses is known before memory is taken. */
+static int choose_processors(struct machine *machine, const struct pc_config *config, struct pc_error *error)
+{
+    const bool automatic = config->accel == PC_ACCEL_AUTO;
+    int err = 0;
+
+    machine->accel = config->accel;
+    if (automatic || config->accel == PC_ACCEL_KVM)
+        err = kvm_vm_create(config->smm, &machine->kvm, automatic ? &machine->without_kvm : error);
+    if (automatic) {
+        machine->accel = err ? PC_ACCEL_INTERP : PC_ACCEL_KVM;
+        err = 0;
+    }
+    machine->clock = machine->accel == PC_ACCEL_INTERP ? vtime_clock(&machine->time) : pc_clock_host();
+    return err;
+}
+
 static int put_together(struct machine *machine, const struct pc_config *config, struct pc_error *error)
 {
     const struct gmem_vm_options options = {
         .struct_size = sizeof(options), .endian = GMEM_ENDIAN_LITTLE, .log = forward_log, .log_opaque = machine};
-    int err = 0;
+    int err = gmem_vm_create(&options, &machine->vm);
 
-    if (config->accel == PC_ACCEL_KVM)
-        err = kvm_vm_create(&machine->kvm, error);
-    if (err)
-        return err;
-    err = gmem_vm_create(&options, &machine->vm);
     if (!err)
         err = machine_build_roots(machine, config->cpus);
     if (err)
         return pc_fail(error, err, "the machine can't be set up: %s", gmem_strerror(err));
     /* QEMU sets slots while it builds; who compares with that wants them step by step. */
     if (config->policy == GMEM_KVM_POLICY_REFERENCE)
-        err = machine_create_slots(machine, config, error);
+        err = machine_create_slots(machine, config, 0, error);
     if (!err)
         err = machine_build(machine, config, error);
     if (!err && config->policy != GMEM_KVM_POLICY_REFERENCE)
-        err = machine_create_slots(machine, config, error);
+        err = machine_create_slots(machine, config, 0, error);
+    /* Its slots for system management mode QEMU sets at once, when the machine is complete. */
+    if (!err && config->smm)
+        err = machine_create_slots(machine, config, 1, error);
     if (!err && machine->accel != PC_ACCEL_NONE)
         err = create_cpus(machine, error);
     return err;
@@ -140,13 +156,13 @@ int machine_create(const struct pc_config *config, struct machine **ret, struct 
     if (!machine)
         return pc_fail(error, -ENOMEM, "out of memory");
     machine->hooks = config->hooks;
-    machine->accel = config->accel;
-    machine->clock = config->accel == PC_ACCEL_INTERP ? vtime_clock(&machine->time) : pc_clock_host();
     machine->smm = config->smm;
     machine->memory_size = config->memory;
     machine->memory_max = config->memory_max;
     pthread_mutex_init(&machine->lock, NULL);
     err = keep_backing(machine, config, error);
+    if (!err)
+        err = choose_processors(machine, config, error);
     if (!err)
         err = put_together(machine, config, error);
     if (err) {
@@ -209,6 +225,7 @@ void machine_unlock(struct machine *machine)
 
 static void end_devices(struct machine *machine)
 {
+    vapic_destroy(machine->vapic);
     fw_cfg_destroy(machine->fw_cfg);
     serial_destroy(machine->serial);
     debugcon_destroy(machine->debugcon);
@@ -234,8 +251,7 @@ void machine_destroy(struct machine *machine)
         return;
     if (machine->cpus)
         machine->cpus->ops->destroy(machine->cpus);
-    gmem_kvm_dirty_destroy(machine->dirty);
-    gmem_kvm_destroy(machine->slots);
+    machine_destroy_slots(machine);
     end_devices(machine);
     machine_end_smm(machine);
     gmem_hotplug_destroy(machine->dimms);
@@ -254,6 +270,38 @@ void machine_destroy(struct machine *machine)
     pthread_mutex_destroy(&machine->lock);
     free(machine->backing_path);
     free(machine);
+}
+
+enum pc_accel machine_accel(const struct machine *machine)
+{
+    return machine->accel;
+}
+
+const char *machine_without_kvm(const struct machine *machine)
+{
+    return machine->without_kvm.text[0] ? machine->without_kvm.text : NULL;
+}
+
+/* Of either of KVM's address spaces: each marks its own. */
+static const char *mark(void *opaque, const struct gmem_section *section)
+{
+    struct machine *machine = opaque;
+    const char *found = gmem_kvm_mark(machine_slots(machine), section);
+
+    if (!found && machine_slots_smm(machine))
+        found = gmem_kvm_mark(machine_slots_smm(machine), section);
+    return found;
+}
+
+struct gmem_print_options machine_print_options(struct machine *machine)
+{
+    struct gmem_print_options options = {.struct_size = sizeof(options)};
+
+    if (machine->accel != PC_ACCEL_INTERP) {
+        options.mark = mark;
+        options.mark_opaque = machine;
+    }
+    return options;
 }
 
 gmem_vm *machine_vm(struct machine *machine)
@@ -279,11 +327,6 @@ gmem_space *machine_cpu_memory(struct machine *machine)
 unsigned machine_cpu_count(const struct machine *machine)
 {
     return machine->cpu_count;
-}
-
-gmem_kvm *machine_slots(struct machine *machine)
-{
-    return machine->slots;
 }
 
 struct pci_bus *machine_pci(struct machine *machine)

@@ -19,7 +19,12 @@
 enum pc_accel {
     PC_ACCEL_NONE, /* no processors; memory slots go to set */
     PC_ACCEL_KVM,
-    PC_ACCEL_INTERP, /* interpreted; memory slots go to set, or nowhere: they are only planned */
+    /*
+     * Interpreted, in virtual time, which begins on 2000-01-01 00:00:00 UTC; memory slots go to set, or nowhere: they are only
+     * planned, with RAM offsets (ram_offsets, gmem/kvm.h).
+     */
+    PC_ACCEL_INTERP,
+    PC_ACCEL_AUTO, /* PC_ACCEL_KVM where KVM can be used for this machine, else PC_ACCEL_INTERP */
 };
 
 struct pc_config {
@@ -77,8 +82,8 @@ void machine_freeze(struct machine *machine);
 void machine_destroy(struct machine *machine);
 
 /*
- * Hold the processors out of the guest, or let them go on; returns when none is in it, nor makes an access, any more. The
- * kernel's timers go on. Not from a hook. Before machine_start() it decides how they begin.
+ * Hold the processors out of the guest, or let them go on; returns when none is in it, nor makes an access, any more. KVM's
+ * timers go on, virtual time does not. Not from a hook. Before machine_start() it decides how they begin.
  */
 void machine_hold(struct machine *machine, bool hold);
 bool machine_held(const struct machine *machine);
@@ -119,6 +124,17 @@ int machine_plug(struct machine *machine, uint64_t size, const char *id, uint64_
  */
 int machine_unplug(struct machine *machine, const char *id, struct pc_error *error) GMEM_MUST_CHECK;
 
+/* What runs the processors; of PC_ACCEL_AUTO, what was taken. */
+enum pc_accel machine_accel(const struct machine *machine);
+/* Of PC_ACCEL_AUTO, why KVM could not be used, in a line that ends with the machine. NULL: it was not tried, or could be. */
+const char *machine_without_kvm(const struct machine *machine);
+
+/*
+ * How its flat views are printed: as QEMU does, ranges in memory slots are marked ("KVM"); not where processors are interpreted,
+ * since slots are only planned then.
+ */
+struct gmem_print_options machine_print_options(struct machine *machine);
+
 /* Parts of it, borrowed. */
 gmem_vm *machine_vm(struct machine *machine);
 gmem_space *machine_memory(struct machine *machine);
@@ -128,6 +144,7 @@ gmem_space *machine_cpu_memory(struct machine *machine); /* as the first process
 gmem_space *machine_smram_space(struct machine *machine);
 unsigned machine_cpu_count(const struct machine *machine);
 gmem_kvm *machine_slots(struct machine *machine);
+gmem_kvm *machine_slots_smm(struct machine *machine); /* in system management mode (as_id 1); NULL: it has none */
 struct pci_bus *machine_pci(struct machine *machine);
 struct vga *machine_vga(struct machine *machine); /* NULL: it has none */
 /* What a display at the VGA shows; the main thread's. NULL: there is no VGA. */
@@ -137,14 +154,20 @@ struct screen *machine_screen(struct machine *machine);
 struct pc_cpus_stats;
 bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret);
 
-/* What was removed of memory slots since machine_start(): of RAM and ROM, and of BARs. When it is stopped. */
+/* Counters of all memory slots, those of system management mode included. slots_peak is the sum of each one's. */
+void machine_slots_stats(const struct machine *machine, struct gmem_kvm_stats *ret);
+
+/* What was removed of memory slots since machine_start(), those of system management mode included: of RAM and ROM, and of BARs. When it is stopped. */
 struct machine_slots_since_start {
     uint64_t bytes_removed;
     uint64_t pci_bytes_removed;
 };
 void machine_slots_since_start(struct machine *machine, struct machine_slots_since_start *ret);
 
-/* How often processors were held out of the guest while slots were changed: for a cut, or to fetch the log of one that goes. */
+/*
+ * How often processors were held out of the guest while slots were changed: for a cut, or to fetch the log of one that goes. A
+ * commit that cuts slots of both address spaces does so twice. Never where slots are only planned.
+ */
 struct machine_pauses {
     uint64_t count, ns_max;
 };

@@ -324,6 +324,43 @@ static int build_serial(struct machine *machine)
     return serial_create(machine->vm, machine->io, SERIAL_PORT, isa_irq(machine, SERIAL_IRQ), output, &machine->serial);
 }
 
+static int build_vapic(struct machine *machine)
+{
+    int err = vapic_create(machine->pci, machine->system, machine->ram, &machine->vapic);
+
+    return err ? err : vapic_rom_add(machine->fw_cfg);
+}
+
+static void set_gate2(void *opaque, int level)
+{
+    i8254_set_gate2(((const struct machine *)opaque)->pit, level);
+}
+
+static int output2(void *opaque)
+{
+    return i8254_output2(((const struct machine *)opaque)->pit);
+}
+
+/* Port 0x61; KVM's timer, where there is one, answers there itself. */
+static int build_isa_misc(struct machine *machine, struct pc_irq a20, struct pc_irq reset)
+{
+    const struct isa_misc_timer timer = {.gate = set_gate2, .output = output2, .opaque = machine};
+
+    return isa_misc_create(machine->vm, machine->io, a20, reset, machine->pit ? &timer : NULL, machine->clock,
+                           &machine->isa_misc);
+}
+
+static int build_cmos(struct machine *machine)
+{
+    const struct pc_irq irq = isa_irq(machine, RTC_IRQ);
+
+    if (machine->accel == PC_ACCEL_INTERP)
+        return cmos_create_vtime(machine->vm, machine->io, machine->below_4g, machine->above_4g, machine->cpu_count,
+                                 irq, &machine->time, &machine->cmos);
+    return cmos_create(machine->vm, machine->io, machine->below_4g, machine->above_4g, machine->cpu_count, irq,
+                       &machine->cmos);
+}
+
 static int build_isa(struct machine *machine, const struct pc_config *config)
 {
     const struct pc_irq reset = {.set = reset_requested, .opaque = machine};
@@ -336,13 +373,12 @@ static int build_isa(struct machine *machine, const struct pc_config *config)
     if (!err)
         err = i8237_create(vm, io, true, &machine->dma[1]);
     if (!err)
-        err = isa_misc_create(vm, io, a20, reset, NULL, &machine->isa_misc);
+        err = build_isa_misc(machine, a20, reset);
     if (!err)
         err = i8042_create(vm, io, isa_irq(machine, KEYBOARD_IRQ), isa_irq(machine, MOUSE_IRQ), a20, reset,
                            &machine->i8042);
     if (!err)
-        err = cmos_create(vm, io, machine->below_4g, machine->above_4g, machine->cpu_count, isa_irq(machine, RTC_IRQ),
-                          &machine->cmos);
+        err = build_cmos(machine);
     if (!err)
         err = debugcon_create(vm, io, DEBUGCON_PORT, console, &machine->debugcon);
     if (!err)
@@ -354,6 +390,8 @@ static int build_isa(struct machine *machine, const struct pc_config *config)
     if (!err && machine->dimms)
         err = fw_tables_add_reserved_end(
             machine->fw_cfg, machine_device_memory_end(config->memory, config->dimm_slots, config->memory_max));
+    if (!err && config->vapic)
+        err = build_vapic(machine);
     return err;
 }
 

@@ -24,8 +24,19 @@
 #include "piix4_pm.h"
 #include "serial.h"
 #include "screen.h"
+#include "vapic.h"
 #include "vga.h"
 #include "vtime.h"
+
+/* Memory slots of one of KVM's address spaces. */
+struct machine_slots {
+    struct machine *machine;
+    gmem_kvm *kvm;                /* NULL: there are none */
+    gmem_kvm_dirty *dirty;        /* NULL: nobody writes memory but through the library */
+    uint64_t removed, removed_at; /* bytes of slots so far; where the latest slot call was */
+};
+
+#define MACHINE_AS_IDS 2u
 
 struct machine {
     struct pc_hooks hooks;
@@ -46,20 +57,19 @@ struct machine {
     uint64_t memory_size, memory_max;
     bool held;
 
-    enum pc_accel accel;
-    struct kvm_vm *kvm;      /* of PC_ACCEL_KVM */
-    struct vtime time;       /* of PC_ACCEL_INTERP, as the next two */
-    struct irqchip *irqchip; /* NULL: they are KVM's, or there are none */
+    enum pc_accel accel;         /* never PC_ACCEL_AUTO */
+    struct pc_error without_kvm; /* why that is not PC_ACCEL_KVM; "": it was not tried, or is */
+    struct kvm_vm *kvm;          /* of PC_ACCEL_KVM */
+    struct vtime time;           /* of PC_ACCEL_INTERP, as the next two */
+    struct irqchip *irqchip;     /* NULL: they are KVM's, or there are none */
     struct i8254 *pit;
     struct pc_clock clock; /* the devices' */
     bool smm;
     gmem_space **cpu_smm;    /* what each interpreted processor sees in system management mode; NULL: there is none */
     gmem_space *smram_space; /* what KVM's processors see in it; NULL: there is no such mode */
-    gmem_kvm *slots;
-    gmem_kvm_dirty *dirty;                        /* NULL: nobody writes memory but through the library */
+    struct machine_slots slots[MACHINE_AS_IDS];   /* the second in system management mode */
     bool started;                                 /* processors may have run */
-    uint64_t removed, removed_at;                 /* bytes of slots so far; where the latest slot call was */
-    struct machine_slots_since_start since_start; /* but for that call */
+    struct machine_slots_since_start since_start; /* but for the latest call of each */
     unsigned pause_depth;                         /* these three under the vm's writer turn */
     uint64_t pause_began;                         /* CLOCK_MONOTONIC */
     struct machine_pauses pauses;                 /* read by any thread */
@@ -79,11 +89,14 @@ struct machine {
     struct isa_misc *isa_misc;
     struct debugcon *debugcon;
     struct fw_cfg *fw_cfg;
+    struct vapic *vapic; /* NULL: there is none */
 };
 
-/* Memory slots of what is there and of what will be. */
-int machine_create_slots(struct machine *machine, const struct pc_config *config,
+/* Memory slots of what is there and of what will be, in KVM's address space as_id: 0, or 1 once there is smram_space. */
+int machine_create_slots(struct machine *machine, const struct pc_config *config, uint16_t as_id,
                          struct pc_error *error) GMEM_MUST_CHECK;
+/* Those there are; the dirty logs with them. */
+void machine_destroy_slots(struct machine *machine);
 /* From now on guest instructions may be carried out. */
 void machine_slots_started(struct machine *machine);
 

@@ -28,6 +28,7 @@
 #include "options.h"
 #include "png_file.h"
 #include "progress.h"
+#include "results.h"
 #include "screenshot.h"
 #include "terminal.h"
 #include "vga.h"
@@ -62,6 +63,7 @@ struct run {
     size_t matched; /* bytes of seen[] */
     char *seen;     /* the last bytes of the log, as many as the text of --until has */
     struct terminal terminal;
+    struct machine *machine; /* NULL: not yet */
     struct monitor *monitor; /* NULL: there is none */
     struct progress progress;
     int64_t deadline; /* of --timeout; 0: there is none, or not yet */
@@ -92,6 +94,14 @@ static void set_outcome(struct run *run, enum outcome outcome)
         complain("the main thread can't be woken");
 }
 
+/* From a hook: what the guest does after it is no part of the run. */
+static void end_run(struct run *run, enum outcome outcome)
+{
+    set_outcome(run, outcome);
+    if (run->machine)
+        machine_freeze(run->machine);
+}
+
 static void on_event(void *opaque, enum pc_event event, const char *text)
 {
     struct run *run = opaque;
@@ -99,7 +109,7 @@ static void on_event(void *opaque, enum pc_event event, const char *text)
     if (atomic_load(&run->outcome) != OUTCOME_NONE)
         return;
     snprintf(run->reason, sizeof(run->reason), "%s", text);
-    set_outcome(run, event == PC_EVENT_SHUTDOWN || event == PC_EVENT_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED);
+    end_run(run, event == PC_EVENT_SHUTDOWN || event == PC_EVENT_FAILED ? OUTCOME_FAILED : OUTCOME_ENDED);
 }
 
 static void on_log(void *opaque, const char *text)
@@ -137,8 +147,12 @@ static void on_console(void *opaque, char c)
     if (run->matched == len)
         memmove(run->seen, run->seen + 1, --run->matched);
     run->seen[run->matched++] = c;
-    if (run->matched == len && memcmp(run->seen, until, len) == 0)
-        set_outcome(run, OUTCOME_SEEN);
+    if (run->matched < len || memcmp(run->seen, until, len) != 0)
+        return;
+    if (run->options.screenshot)
+        set_outcome(run, OUTCOME_SEEN); /* its screen may still change */
+    else
+        end_run(run, OUTCOME_SEEN);
 }
 
 static int open_output(struct output *output, const char *path, const char *what, struct pc_error *error)
@@ -290,7 +304,7 @@ static int on_progress(void *opaque, const char *id, uint64_t done, uint64_t tot
     return -1;
 }
 
-static int create_machine(struct run *run, struct machine **ret, struct pc_error *error)
+static int create_machine(struct run *run, struct pc_error *error)
 {
     const struct options *options = &run->options;
     struct pc_config config = {
@@ -298,8 +312,10 @@ static int create_machine(struct run *run, struct machine **ret, struct pc_error
         .dimm_slots = options->dimm_slots,
         .memory_max = options->memory_max,
         .cpus = options->cpus,
-        .accel = PC_ACCEL_KVM,
+        .accel = options->accel,
         .policy = options->policy,
+        .smm = options->smm,
+        .vapic = options->vapic,
         .hooks = {.opaque = run,
                   .event = on_event,
                   .log = on_log,
@@ -324,7 +340,7 @@ static int create_machine(struct run *run, struct machine **ret, struct pc_error
         options_backing(options, &config.backing);
         config.backing.progress = on_progress;
         config.backing.opaque = run;
-        err = machine_create(&config, ret, error);
+        err = machine_create(&config, &run->machine, error);
     }
     free(vga_rom);
     free(firmware);
@@ -354,45 +370,12 @@ static void wait_for_outcome(struct run *run)
     }
 }
 
-static int print_text(void *opaque, const char *text, size_t len)
-{
-    return fwrite(text, 1, len, opaque) == len ? 0 : -EIO;
-}
-
-static void print_slots(struct machine *machine)
-{
-    struct machine_slots_since_start since;
-    struct machine_pauses pauses;
-    struct gmem_kvm_stats stats;
-
-    gmem_kvm_stats(machine_slots(machine), &stats);
-    machine_slots_since_start(machine, &since);
-    machine_pauses(machine, &pauses);
-    printf("memory slots: %llu calls, %llu removals, %llu bytes removed, %llu pauses, the longest %llu ns, %u slots in "
-           "use\n",
-           (unsigned long long)stats.calls, (unsigned long long)stats.removals, (unsigned long long)stats.bytes_removed,
-           (unsigned long long)pauses.count, (unsigned long long)pauses.ns_max, stats.slots);
-    printf("since the first instruction: %llu bytes removed of RAM and ROM, %llu of PCI devices\n",
-           (unsigned long long)since.bytes_removed, (unsigned long long)since.pci_bytes_removed);
-}
-
 /* False: no memory for it. What can't be written is found when the files are closed. */
-static bool print_results(struct run *run, struct machine *machine)
+static bool print_results(struct run *run)
 {
-    struct gmem_print_options options = {
-        .struct_size = sizeof(options), .mark = gmem_kvm_mark, .mark_opaque = machine_slots(machine)};
-    int err, map_err = 0;
-
     terminal_finish(&run->terminal);
     putchar('\n');
-    err = gmem_print_flat(machine_vm(machine), &options, print_text, stdout);
-    if (run->map.file) {
-        map_err = gmem_print_tree(machine_vm(machine), NULL, print_text, run->map.file);
-        if (!map_err)
-            map_err = gmem_print_flat(machine_vm(machine), &options, print_text, run->map.file);
-    }
-    print_slots(machine);
-    if ((!err || ferror(stdout)) && (!map_err || ferror(run->map.file)))
+    if (!results_print(run->machine, stdout, run->map.file))
         return true;
     complain("the memory map could not be printed whole: out of memory");
     return false;
@@ -429,31 +412,43 @@ static void drop_outputs(struct run *run)
     drop_output(&run->serial);
 }
 
-static int start(struct run *run, struct machine *machine, struct pc_error *error)
+/* Which processors it got, where that was not said. */
+static void tell_accel(const struct machine *machine)
+{
+    const char *why = machine_without_kvm(machine);
+
+    if (why)
+        fprintf(stderr, "gmem-pc: processors: interpreted, since %s\n", why);
+    else
+        complain("processors: KVM");
+}
+
+static int start(struct run *run, struct pc_error *error)
 {
     int err = 0;
 
+    if (run->options.accel == PC_ACCEL_AUTO)
+        tell_accel(run->machine);
     if (run->options.timeout)
         run->deadline = milliseconds() + (int64_t)run->options.timeout * 1000;
     if (run->options.monitor)
-        err = monitor_create(machine, &run->terminal, STDIN_FILENO, isatty(STDIN_FILENO), &run->monitor);
+        err = monitor_create(run->machine, &run->terminal, STDIN_FILENO, isatty(STDIN_FILENO), &run->monitor);
     if (err)
         return pc_fail(error, err, "out of memory");
-    return machine_start(machine, error);
+    return machine_start(run->machine, error);
 }
 
 static int boot(struct run *run)
 {
     struct pc_error error;
-    struct machine *machine = NULL;
-    int err = create_machine(run, &machine, &error), status;
+    int err = create_machine(run, &error), status;
     bool printed;
 
     if (!err)
-        err = start(run, machine, &error);
+        err = start(run, &error);
     if (err) {
         monitor_destroy(run->monitor);
-        machine_destroy(machine);
+        machine_destroy(run->machine);
         drop_outputs(run);
         if (err == -ECANCELED) {
             set_outcome(run, OUTCOME_SIGNAL);
@@ -464,14 +459,14 @@ static int boot(struct run *run)
     }
     wait_for_outcome(run);
     if (run->options.screenshot && atomic_load(&run->outcome) == OUTCOME_SEEN)
-        screenshot_settle(machine_screen(machine), run->signals);
-    machine_stop(machine);
+        screenshot_settle(machine_screen(run->machine), run->signals);
+    machine_stop(run->machine);
     run->over = true;
-    printed = print_results(run, machine);
+    printed = print_results(run);
     if (run->options.screenshot)
-        err = screenshot_save(machine_screen(machine), run->options.screenshot, &error);
+        err = screenshot_save(machine_screen(run->machine), run->options.screenshot, &error);
     monitor_destroy(run->monitor);
-    machine_destroy(machine);
+    machine_destroy(run->machine);
     status = conclude(run);
     if (err)
         complain(error.text);

@@ -48,7 +48,7 @@ const struct monitor_command monitor_commands[] = {
     {"pci", "", "As info pci.\n", 0, 0, monitor_info_pci},
     {"quit", "", "End the machine, with exit status 0.\n", 0, 0, quit},
     {"screendump", "FILE", "Write what the screen shows to FILE, a PNG picture.\n", 1, 1, monitor_screendump},
-    {"stop", "", "Hold the processors where they are. The kernel's timers go on.\n", 0, 0, stop},
+    {"stop", "", "Hold the processors where they are. With KVM, its timers go on.\n", 0, 0, stop},
     {"unplug", "ID", "Take a block of memory out that was plugged in. The guest is not asked.\n", 1, 1, monitor_unplug},
     {"x", "[/FMT] ADDR",
      "Show memory as the first processor sees it.\n"
@@ -76,8 +76,9 @@ const struct monitor_command monitor_subjects[] = {
     {"pci", "", "The devices of the PCI bus, their base addresses, whether they are decoded.\n", 1, 1,
      monitor_info_pci},
     {"ramblock", "", "Each block of RAM: where it is, and its sizes.\n", 1, 1, monitor_info_ramblock},
-    {"slots", "", "KVM's memory slots, and how many calls they took.\n", 1, 1, monitor_info_slots},
-    {"status", "", "Whether the machine runs, and how large it is.\n", 1, 1, monitor_info_status},
+    {"slots", "", "The memory slots, of KVM or only planned, and how many calls they took.\n", 1, 1,
+     monitor_info_slots},
+    {"status", "", "Whether the machine runs, on what, and how large it is.\n", 1, 1, monitor_info_status},
     {NULL, NULL, NULL, 0, 0, NULL},
 };
 

@@ -8,6 +8,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 
+#include "cpu.h"
 #include "monitor_internal.h"
 
 typedef unsigned long long ull;
@@ -40,8 +41,7 @@ static bool mtree_option(const char *word, struct gmem_print_options *options, b
 void monitor_info_mtree(struct monitor_call *call)
 {
     gmem_vm *vm = machine_vm(call->machine);
-    struct gmem_print_options options = {
-        .struct_size = sizeof(options), .mark = gmem_kvm_mark, .mark_opaque = machine_slots(call->machine)};
+    struct gmem_print_options options = machine_print_options(call->machine);
     bool flat = false;
     int err;
 
@@ -71,22 +71,54 @@ static int print_slot(void *opaque, const struct gmem_kvm_slot *slot)
 
 void monitor_info_slots(struct monitor_call *call)
 {
-    gmem_kvm *kvm = machine_slots(call->machine);
+    gmem_kvm *smm = machine_slots_smm(call->machine);
     struct machine_pauses pauses;
     struct gmem_kvm_stats stats;
     int err;
 
     fprintf(call->out, "    slot  address           size              access log  host\n");
-    err = gmem_kvm_foreach_slot(kvm, print_slot, call->out);
+    err = gmem_kvm_foreach_slot(machine_slots(call->machine), print_slot, call->out);
+    if (!err && smm)
+        err = gmem_kvm_foreach_slot(smm, print_slot, call->out);
     if (err)
         monitor_fail(call, "%s", gmem_strerror(err));
-    gmem_kvm_stats(kvm, &stats);
+    machine_slots_stats(call->machine, &stats);
+    fprintf(
+        call->out,
+        "%u slots in use, at most %u; %llu calls, %llu removals, %llu refused; %llu bytes added, %llu bytes removed; ",
+        stats.slots, stats.slots_peak, (ull)stats.calls, (ull)stats.removals, (ull)stats.failed, (ull)stats.bytes_added,
+        (ull)stats.bytes_removed);
+    if (machine_accel(call->machine) == PC_ACCEL_INTERP) {
+        fprintf(call->out, "planned: there is no KVM\n");
+        return;
+    }
     machine_pauses(call->machine, &pauses);
-    fprintf(call->out,
-            "%u slots in use, at most %u; %llu calls, %llu removals, %llu refused; %llu bytes added, %llu bytes "
-            "removed; %llu pauses, the longest %llu us\n",
-            stats.slots, stats.slots_peak, (ull)stats.calls, (ull)stats.removals, (ull)stats.failed,
-            (ull)stats.bytes_added, (ull)stats.bytes_removed, (ull)pauses.count, (ull)pauses.ns_max / 1000);
+    fprintf(call->out, "%llu pauses, the longest %llu us\n", (ull)pauses.count, (ull)pauses.ns_max / 1000);
+}
+
+static const char *accel_name(enum pc_accel accel)
+{
+    switch (accel) {
+    case PC_ACCEL_KVM:
+        return "KVM";
+    case PC_ACCEL_INTERP:
+        return "interpreted";
+    default:
+        return "nothing runs them";
+    }
+}
+
+/* What was executed is known only when processors stand still. */
+static void print_processors(struct monitor_call *call)
+{
+    struct pc_cpus_stats stats;
+
+    fprintf(call->out, "machine: %s\n", machine_held(call->machine) ? "stopped" : "running");
+    fprintf(call->out, "processors: %u, %s\n", machine_cpu_count(call->machine),
+            accel_name(machine_accel(call->machine)));
+    if (machine_held(call->machine) && machine_executed(call->machine, &stats))
+        fprintf(call->out, "executed: %llu instructions; %llu us of the guest's time\n", (ull)stats.instructions,
+                (ull)stats.virtual_ns / 1000);
 }
 
 void monitor_info_status(struct monitor_call *call)
@@ -94,8 +126,7 @@ void monitor_info_status(struct monitor_call *call)
     struct gmem_vm_stats stats;
     gmem_ram *ram;
 
-    fprintf(call->out, "machine: %s\n", machine_held(call->machine) ? "stopped" : "running");
-    fprintf(call->out, "processors: %u\n", machine_cpu_count(call->machine));
+    print_processors(call);
     if (gmem_ram_find(machine_vm(call->machine), "pc.ram", &ram) == 0) {
         fprintf(call->out, "memory: %llu bytes\n", (ull)gmem_ram_size(ram));
         gmem_ram_unref(ram);

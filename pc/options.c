@@ -37,7 +37,12 @@ void options_help(FILE *file)
         "                     (default " FIRMWARE_BIOS ")\n"
         "  --vga std|none     graphics (default std)\n"
         "  --vga-rom FILE     its option ROM (default " FIRMWARE_VGA_ROM ")\n"
-        "  --accel kvm        what runs the processors (default and only choice: kvm)\n"
+        "  --accel auto|kvm|interp\n"
+        "                     what runs the processors: KVM, an interpreter, or (default) KVM where it can be used and "
+        "else\n"
+        "                     the interpreter, which is said on standard error\n"
+        "  --smm on|off       system management mode, with its own view of memory (default off)\n"
+        "  --vapic on|off     the APIC option ROM and its port (default off)\n"
         "  --slots POLICY     keep: leave slots alone that are right; or reference: the calls that QEMU makes (default "
         "keep)\n"
         "  --trace LIST       write these events, a line each: kvm_set_user_memory, pci_cfg_write (LIST: with commas)\n"
@@ -57,7 +62,7 @@ void options_help(FILE *file)
         "or a signal ended it; 1 if the guest failed or ended before TEXT was seen, on a timeout, or if an output "
         "could "
         "not\n"
-        "be written; 2 if it could not begin: bad options or files, no /dev/kvm, no memory.\n",
+        "be written; 2 if it could not begin: bad options or files, no memory, or not the KVM that was asked for.\n",
         file);
 }
 
@@ -107,6 +112,8 @@ enum {
     OPT_VGA,
     OPT_VGA_ROM,
     OPT_ACCEL,
+    OPT_SMM,
+    OPT_VAPIC,
     OPT_SLOTS,
     OPT_TRACE,
     OPT_TRACE_FILE,
@@ -128,6 +135,8 @@ static const struct option longopts[] = {
     {"vga", required_argument, NULL, OPT_VGA},
     {"vga-rom", required_argument, NULL, OPT_VGA_ROM},
     {"accel", required_argument, NULL, OPT_ACCEL},
+    {"smm", required_argument, NULL, OPT_SMM},
+    {"vapic", required_argument, NULL, OPT_VAPIC},
     {"slots", required_argument, NULL, OPT_SLOTS},
     {"trace", required_argument, NULL, OPT_TRACE},
     {"trace-file", required_argument, NULL, OPT_TRACE_FILE},
@@ -142,6 +151,27 @@ static const struct option longopts[] = {
     {NULL, 0, NULL, 0},
 };
 
+static int parse_accel(const char *text, struct options *options, struct pc_error *error)
+{
+    if (strcmp(text, "auto") == 0)
+        options->accel = PC_ACCEL_AUTO;
+    else if (strcmp(text, "kvm") == 0)
+        options->accel = PC_ACCEL_KVM;
+    else if (strcmp(text, "interp") == 0)
+        options->accel = PC_ACCEL_INTERP;
+    else
+        return bad(error, "accel", text, "the choices are auto, kvm and interp");
+    return 0;
+}
+
+static int parse_switch(const char *option, const char *text, bool *ret, struct pc_error *error)
+{
+    if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0)
+        return bad(error, option, text, "the choices are on and off");
+    *ret = strcmp(text, "on") == 0;
+    return 0;
+}
+
 static int parse_choice(int option, const char *text, struct options *options, struct pc_error *error)
 {
     switch (option) {
@@ -151,7 +181,11 @@ static int parse_choice(int option, const char *text, struct options *options, s
         options->vga = strcmp(text, "std") == 0;
         return 0;
     case OPT_ACCEL:
-        return strcmp(text, "kvm") == 0 ? 0 : bad(error, "accel", text, "the only choice is kvm");
+        return parse_accel(text, options, error);
+    case OPT_SMM:
+        return parse_switch("smm", text, &options->smm, error);
+    case OPT_VAPIC:
+        return parse_switch("vapic", text, &options->vapic, error);
     case OPT_SLOTS:
         if (strcmp(text, "keep") != 0 && strcmp(text, "reference") != 0)
             return bad(error, "slots", text, "the choices are keep and reference");
@@ -214,8 +248,12 @@ int options_parse(int argc, char **argv, struct options *options, struct pc_erro
 {
     int option, err;
 
-    *options = (struct options){
-        .memory = 1u << 30, .cpus = 1, .firmware = FIRMWARE_BIOS, .vga = true, .vga_rom = FIRMWARE_VGA_ROM};
+    *options = (struct options){.memory = 1u << 30,
+                                .cpus = 1,
+                                .firmware = FIRMWARE_BIOS,
+                                .vga = true,
+                                .vga_rom = FIRMWARE_VGA_ROM,
+                                .accel = PC_ACCEL_AUTO};
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
         if (option == ':')

@@ -11,6 +11,7 @@
 
 #include "backing.h"
 #include "hooks.h"
+#include "machine.h"
 
 #define OPTIONS_PATH_MAX 4096u
 
@@ -26,6 +27,8 @@ struct options {
     const char *firmware;
     bool vga;
     const char *vga_rom;
+    enum pc_accel accel;
+    bool smm, vapic;
     enum gmem_kvm_policy policy;
     bool trace_slots, trace_pci;
     const char *trace_file; /* NULL: standard error */

@@ -79,6 +79,11 @@ void pci_bus_set_processors(struct pci_bus *bus, const struct pci_processors *pr
     bus->processors = *processors;
 }
 
+const struct pci_processors *pci_bus_processors(const struct pci_bus *bus)
+{
+    return &bus->processors;
+}
+
 const struct pc_hooks *pci_bus_hooks(const struct pci_bus *bus)
 {
     return bus->hooks;

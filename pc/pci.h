@@ -103,6 +103,7 @@ struct pci_processors {
     void *opaque;
 };
 void pci_bus_set_processors(struct pci_bus *bus, const struct pci_processors *processors);
+const struct pci_processors *pci_bus_processors(const struct pci_bus *bus); /* all NULL: none were set */
 
 const struct pc_hooks *pci_bus_hooks(const struct pci_bus *bus);
 /*

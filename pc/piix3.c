@@ -4,7 +4,7 @@
  *
  * Intel 82371FB (PIIX) and 82371SB (PIIX3) datasheet (290550), function 0: 2.2.10 PIRQRC[A:D], 2.2.8 XBCS, 2.2.11 TOM,
  * 2.5.5.2 RC, reset control register (0xcf9). Edge/level control (0x4d0, 0x4d1) belongs to the interrupt controllers,
- * which are the kernel's.
+ * which are the kernel's or i8259.c's.
  *
  * levels[] counts the pins that drive each PIRQ line; an interrupt of the ISA side is up while any line routed to it is.
  *

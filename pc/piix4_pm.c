@@ -77,7 +77,7 @@ struct piix4_pm {
     bool smm;
     gmem_region *pm_window;
     struct smbus *smbus;
-    uint64_t start; /* of the timer, in nanoseconds of CLOCK_MONOTONIC */
+    uint64_t start; /* of the timer, in nanoseconds of the clock */
     uint64_t seen;  /* ticks at the last look */
     uint16_t pmsts, pmen, pmcntrl;
     uint32_t glbctl;

@@ -43,6 +43,16 @@ int pc_place_reserved(gmem_region *container, uint64_t offset, int32_t priority,
     return err ? err : place(container, offset, priority, region, NULL);
 }
 
+void pc_unplace(gmem_region *region)
+{
+    gmem_region *container = region ? gmem_region_container(region) : NULL;
+
+    if (container && gmem_region_remove(container, region) != 0) {
+        /* Who ends a device makes no access to it any more. */
+    }
+    gmem_region_unref(region);
+}
+
 int pc_create_rom(gmem_vm *vm, const char *name, const char *id, uint64_t size, const void *data, size_t len,
                   gmem_region **ret_region)
 {

@@ -2,6 +2,12 @@
 /*
  * pc/slots.c - the machine's memory slots: made, traced, counted, and processors held out of the guest while they are cut.
  *
+ * There is a set of them for each of KVM's address spaces that the machine has: 0, and with system management mode 1, which is
+ * for processors in that mode. Each has an adapter of its own, and one commit changes first the one and then the other.
+ *
+ * No kernel has slots of an interpreted machine, so they are planned only: nothing is held out, and ua= is where memory is in the
+ * RAM offset space, which is the same in every run.
+ *
  * What a removal removed is not in its trace line, but the adapter counts it when the line is out: so it is found at the next
  * line, or at the end, as what its counter has grown by.
  *
@@ -22,19 +28,20 @@ static bool is_pci(const struct machine *machine, uint64_t gpa)
 }
 
 /* Enter what the latest removal removed. */
-static void settle(struct machine *machine)
+static void settle(struct machine_slots *slots)
 {
+    struct machine *machine = slots->machine;
     struct gmem_kvm_stats stats;
     uint64_t removed;
 
-    if (!machine->slots)
+    if (!slots->kvm)
         return;
-    gmem_kvm_stats(machine->slots, &stats);
-    removed = stats.bytes_removed - machine->removed;
-    machine->removed = stats.bytes_removed;
+    gmem_kvm_stats(slots->kvm, &stats);
+    removed = stats.bytes_removed - slots->removed;
+    slots->removed = stats.bytes_removed;
     if (!machine->started)
         return;
-    if (is_pci(machine, machine->removed_at))
+    if (is_pci(machine, slots->removed_at))
         machine->since_start.pci_bytes_removed += removed;
     else
         machine->since_start.bytes_removed += removed;
@@ -42,13 +49,14 @@ static void settle(struct machine *machine)
 
 static void on_slot(void *opaque, const char *line)
 {
-    struct machine *machine = opaque;
+    struct machine_slots *slots = opaque;
+    struct machine *machine = slots->machine;
     const char *gpa = strstr(line, " gpa=0x");
     unsigned long long at;
 
-    settle(machine);
+    settle(slots);
     if (gpa && sscanf(gpa, " gpa=0x%llx", &at) == 1)
-        machine->removed_at = at;
+        slots->removed_at = at;
     if (machine->hooks.trace_slot)
         machine->hooks.trace_slot(machine->hooks.opaque, line);
 }
@@ -98,42 +106,113 @@ void machine_pauses(const struct machine *machine, struct machine_pauses *ret)
     ret->ns_max = __atomic_load_n(&machine->pauses.ns_max, __ATOMIC_RELAXED);
 }
 
-int machine_create_slots(struct machine *machine, const struct pc_config *config, struct pc_error *error)
+/* Takes every call: there is no kernel to be told. */
+static int plan_only(void *opaque, const struct kvm_userspace_memory_region *call)
+{
+    (void)opaque, (void)call;
+    return 0;
+}
+
+static struct gmem_kvm_options adapter_options(struct machine *machine, const struct pc_config *config, uint16_t as_id)
 {
     struct gmem_kvm_options options = {
         .struct_size = sizeof(options),
         .vm_fd = machine->kvm ? kvm_vm_fd(machine->kvm) : -1,
+        .as_id = as_id,
         .policy = config->policy,
         .priority = 10,
         .set = config->set,
         .set_opaque = config->set_opaque,
         .trace = on_slot,
-        .trace_opaque = machine,
-        .pause = pause_processors,
-        .resume = resume_processors,
-        .pause_opaque = machine,
+        .trace_opaque = &machine->slots[as_id],
     };
-    const struct gmem_kvm_dirty_options dirty = {
-        .struct_size = sizeof(dirty),
-        .pause = pause_processors,
-        .resume = resume_processors,
-        .pause_opaque = machine,
-    };
-    int err = gmem_kvm_create(machine->memory, &options, &machine->slots);
 
-    if (!err && machine->kvm)
-        err = gmem_kvm_dirty_create(machine->slots, &dirty, &machine->dirty);
+    if (machine->accel == PC_ACCEL_INTERP) {
+        options.ram_offsets = true;
+        if (!options.set)
+            options.set = plan_only;
+    } else {
+        options.pause = pause_processors;
+        options.resume = resume_processors;
+        options.pause_opaque = machine;
+    }
+    return options;
+}
+
+static int create_dirty(struct machine *machine, struct machine_slots *slots)
+{
+    const struct gmem_kvm_dirty_options options = {
+        .struct_size = sizeof(options),
+        .pause = pause_processors,
+        .resume = resume_processors,
+        .pause_opaque = machine,
+    };
+
+    return machine->kvm ? gmem_kvm_dirty_create(slots->kvm, &options, &slots->dirty) : 0;
+}
+
+int machine_create_slots(struct machine *machine, const struct pc_config *config, uint16_t as_id,
+                         struct pc_error *error)
+{
+    const struct gmem_kvm_options options = adapter_options(machine, config, as_id);
+    struct machine_slots *slots = &machine->slots[as_id];
+    int err;
+
+    slots->machine = machine;
+    err = gmem_kvm_create(as_id ? machine->smram_space : machine->memory, &options, &slots->kvm);
+    if (!err)
+        err = create_dirty(machine, slots);
     return err ? pc_fail(error, err, "the kernel's memory slots can't be used: %s", gmem_strerror(err)) : 0;
+}
+
+void machine_destroy_slots(struct machine *machine)
+{
+    for (unsigned as_id = MACHINE_AS_IDS; as_id-- > 0;) {
+        gmem_kvm_dirty_destroy(machine->slots[as_id].dirty);
+        gmem_kvm_destroy(machine->slots[as_id].kvm);
+    }
 }
 
 void machine_slots_started(struct machine *machine)
 {
-    settle(machine);
+    for (unsigned as_id = 0; as_id < MACHINE_AS_IDS; as_id++)
+        settle(&machine->slots[as_id]);
     machine->started = true;
 }
 
 void machine_slots_since_start(struct machine *machine, struct machine_slots_since_start *ret)
 {
-    settle(machine);
+    for (unsigned as_id = 0; as_id < MACHINE_AS_IDS; as_id++)
+        settle(&machine->slots[as_id]);
     *ret = machine->since_start;
+}
+
+void machine_slots_stats(const struct machine *machine, struct gmem_kvm_stats *ret)
+{
+    struct gmem_kvm_stats smm;
+
+    gmem_kvm_stats(machine->slots[0].kvm, ret);
+    if (!machine->slots[1].kvm)
+        return;
+    gmem_kvm_stats(machine->slots[1].kvm, &smm);
+    ret->calls += smm.calls;
+    ret->removals += smm.removals;
+    ret->bytes_added += smm.bytes_added;
+    ret->bytes_removed += smm.bytes_removed;
+    ret->failed += smm.failed;
+    ret->slots += smm.slots;
+    ret->slots_peak += smm.slots_peak;
+    ret->pauses += smm.pauses;
+    if (smm.pause_ns_max > ret->pause_ns_max)
+        ret->pause_ns_max = smm.pause_ns_max;
+}
+
+gmem_kvm *machine_slots(struct machine *machine)
+{
+    return machine->slots[0].kvm;
+}
+
+gmem_kvm *machine_slots_smm(struct machine *machine)
+{
+    return machine->slots[1].kvm;
 }

@@ -45,6 +45,7 @@ void vtime_set(struct vtime *time, struct vtime_timer *timer, uint64_t due)
 
     take_out(time, timer);
     timer->due = due;
+    timer->put_off = time->advancing && due <= time->now;
     if (due == VTIME_NEVER)
         return;
     while (*at && (*at)->due <= due)
@@ -56,17 +57,29 @@ void vtime_set(struct vtime *time, struct vtime_timer *timer, uint64_t due)
         time->sooner(time->opaque);
 }
 
+/* The first that was not put off, if it is due by now. */
+static struct vtime_timer *find_due(const struct vtime *time, uint64_t now)
+{
+    struct vtime_timer *timer = time->first;
+
+    while (timer && timer->put_off)
+        timer = timer->next;
+    return timer && timer->due <= now ? timer : NULL;
+}
+
 void vtime_advance(struct vtime *time, uint64_t now)
 {
-    while (time->first && time->first->due <= now) {
-        struct vtime_timer *timer = time->first;
+    struct vtime_timer *timer;
 
+    time->advancing = true;
+    while ((timer = find_due(time, now))) {
         if (timer->due > time->now)
             time->now = timer->due;
         take_out(time, timer);
         timer->expire(timer->opaque, time->now);
-        if (timer->waiting && timer->due <= time->now)
-            break;
     }
+    time->advancing = false;
     time->now = now;
+    for (timer = time->first; timer && timer->due <= now; timer = timer->next)
+        timer->put_off = false;
 }

@@ -22,12 +22,14 @@ struct vtime_timer {
     void (*expire)(void *opaque, uint64_t now);
     void *opaque;
     bool waiting;
+    bool put_off;             /* to the next advance */
     struct vtime_timer *next; /* falls due at the same time, set later; or later */
 };
 
 struct vtime {
     uint64_t now; /* nanoseconds since the machine was made */
     struct vtime_timer *first;
+    bool advancing;
     /* NULL, or told that the first timer to fall due is an earlier one than before. */
     void (*sooner)(void *opaque);
     void *opaque;
@@ -45,14 +47,14 @@ uint64_t vtime_next(const struct vtime *time);
 
 /*
  * Let timer fall due at due, also if that is past: it then expires at the next advance. VTIME_NEVER stops it. Of
- * two that are due at the same time the one that was set first goes first.
+ * two that are due at the same time the one that was set first goes first. Setting one that waits is stopping it and setting it.
  */
 void vtime_set(struct vtime *time, struct vtime_timer *timer, uint64_t due);
 
 /*
  * The processors' thread: it is now, which is not before the time it was. What is due expires in order; while one does, now is
- * the time it is. A device that sets a timer again and again for a moment that has passed is put off until the next
- * advance, so that this ends (G9).
+ * the time it is. What an expiring timer sets for a moment that is not after that is put off until the next advance,
+ * and the others go on: so each timer expires once in a nanosecond at most, and this ends (G9). Not from inside of expire.
  */
 void vtime_advance(struct vtime *time, uint64_t now);
 

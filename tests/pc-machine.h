@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -249,14 +250,20 @@ static inline bool wait_until(bool (*done)(struct bench *bench), struct bench *b
     return done(bench);
 }
 
+/* False, with the reason printed: tests with processors of KVM's are skipped. */
 static inline bool have_kvm(void)
 {
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), version;
 
-    if (fd < 0)
+    if (fd < 0) {
+        print_message("no usable /dev/kvm: %s\n", strerror(errno));
         return false;
+    }
+    version = ioctl(fd, KVM_GET_API_VERSION, 0);
     close(fd);
-    return true;
+    if (version != KVM_API_VERSION)
+        print_message("/dev/kvm is not KVM, or another version of it\n");
+    return version == KVM_API_VERSION;
 }
 
 #endif

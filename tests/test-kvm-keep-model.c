@@ -123,7 +123,7 @@ static void describe(struct world *world, const bool *mark)
         if (i > 0 && !want->seam && same(&world->want[i - 1], want, 1) && world->want[i - 1].flags == want->flags) {
             world->run[world->runs - 1].size += PAGE;
         } else {
-            world->run[world->runs++] = (struct gmem__run){i * PAGE, PAGE, want->host, want->flags, want->block};
+            world->run[world->runs++] = (struct gmem__run){i * PAGE, PAGE, want->host, want->flags, want->block, 0};
         }
     }
 }
@@ -430,7 +430,7 @@ static void test_many(void **state)
     assert_non_null(wanted);
     /* Pairs, at first of different flags. */
     for (i = 0; i < COUNT; i++)
-        wanted[i] = (struct gmem__run){(i + i / 2) * PAGE, PAGE, (1000000 + i + i / 2) * PAGE, i % 2 ? RO : 0, 1};
+        wanted[i] = (struct gmem__run){(i + i / 2) * PAGE, PAGE, (1000000 + i + i / 2) * PAGE, i % 2 ? RO : 0, 1, 0};
     input.wanted_count = COUNT;
     assert_int_equal(gmem__slotplan_keep(&input, &work, &plan), 0);
     assert_int_equal(plan.count, COUNT);
@@ -441,7 +441,7 @@ static void test_many(void **state)
         wanted[i].flags = 0;
     }
     changed = (struct gmem__span){UINT64_C(1) << 40, (UINT64_C(1) << 40) + PAGE - 1};
-    wanted[COUNT] = (struct gmem__run){changed.first, PAGE, PAGE, 0, 2};
+    wanted[COUNT] = (struct gmem__run){changed.first, PAGE, PAGE, 0, 2, 0};
     input.wanted_count = COUNT + 1;
     input.max_slots = COUNT;
     assert_int_equal(gmem__slotplan_keep(&input, &work, &plan), 0);

@@ -168,15 +168,15 @@ static void test_pieces(void **state)
 static void test_order_and_numbers(void **state)
 {
     static const struct gmem__run before[] = {
-        {0x0, 0xa0000, 0x100000000, 0, 0},         {0xc0000, 0x20000, 0x200000000, RO, 0},
-        {0xe0000, 0x20000, 0x300020000, RO, 0},    {0x100000, 0x3ff00000, 0x100100000, 0, 0},
-        {0xfffc0000, 0x40000, 0x300000000, RO, 0},
+        {0x0, 0xa0000, 0x100000000, 0, 0, 0},         {0xc0000, 0x20000, 0x200000000, RO, 0, 0},
+        {0xe0000, 0x20000, 0x300020000, RO, 0, 0},    {0x100000, 0x3ff00000, 0x100100000, 0, 0, 0},
+        {0xfffc0000, 0x40000, 0x300000000, RO, 0, 0},
     };
     static const struct gmem__run after[] = {
-        {0xc0000, 0x10000, 0x1000c0000, 0, 0},
-        {0xd0000, 0x10000, 0x200010000, RO, 0},
-        {0xe0000, 0x10000, 0x300020000, RO, 0},
-        {0xf0000, 0x3ff10000, 0x1000f0000, 0, 0},
+        {0xc0000, 0x10000, 0x1000c0000, 0, 0, 0},
+        {0xd0000, 0x10000, 0x200010000, RO, 0, 0},
+        {0xe0000, 0x10000, 0x300020000, RO, 0, 0},
+        {0xf0000, 0x3ff10000, 0x1000f0000, 0, 0, 0},
     };
     static const struct gmem__span gone[] = {
         {0xc0000, 0xdffff},
@@ -205,7 +205,7 @@ static void test_order_and_numbers(void **state)
 static void test_unchanged(void **state)
 {
     struct gmem__run runs[] = {
-        {0x1000, PAGE, 0x70000, 0, 0}, {0x2000, PAGE, 0x90000, RO, 0}, {0x4000, PAGE, 0xa0000, 0, 0}};
+        {0x1000, PAGE, 0x70000, 0, 0, 0}, {0x2000, PAGE, 0x90000, RO, 0, 0}, {0x4000, PAGE, 0xa0000, 0, 0, 0}};
     static const struct gmem__span gone[] = {{0x1000, 0x1fff}, {0x2000, 0x2fff}, {0x4000, 0x4fff}};
     struct bench *bench = bench_new();
 
@@ -225,8 +225,8 @@ static void test_unchanged(void **state)
 static void test_relog(void **state)
 {
     static const struct gmem__run runs[] = {
-        {0x1000, PAGE, 0x70000, 0, 0}, {0x3000, PAGE, 0x80000, LOG, 0}, {0x5000, PAGE, 0xa0000, RO, 0}};
-    static const struct gmem__run more[] = {{0x2000, PAGE, 0xb0000, 0, 0}, {0x9000, PAGE, 0xc0000, 0, 0}};
+        {0x1000, PAGE, 0x70000, 0, 0, 0}, {0x3000, PAGE, 0x80000, LOG, 0, 0}, {0x5000, PAGE, 0xa0000, RO, 0, 0}};
+    static const struct gmem__run more[] = {{0x2000, PAGE, 0xb0000, 0, 0, 0}, {0x9000, PAGE, 0xc0000, 0, 0, 0}};
     static const struct gmem__relog relog[] = {
         {0x1000, 0x1fff, true}, {0x3000, 0x3fff, false}, {0x5000, 0x5fff, false}, {0x7000, 0x7fff, true}};
     struct bench *bench = bench_new();
@@ -249,8 +249,8 @@ static void test_relog(void **state)
 
 static void test_exhaustion(void **state)
 {
-    static const struct gmem__run runs[] = {{0x1000, PAGE, 0x70000, 0, 0}, {0x3000, PAGE, 0x80000, 0, 0}};
-    static const struct gmem__run more[] = {{0x5000, PAGE, 0x70000, 0, 0}, {0x6000, PAGE, 0x90000, 0, 0}};
+    static const struct gmem__run runs[] = {{0x1000, PAGE, 0x70000, 0, 0, 0}, {0x3000, PAGE, 0x80000, 0, 0, 0}};
+    static const struct gmem__run more[] = {{0x5000, PAGE, 0x70000, 0, 0, 0}, {0x6000, PAGE, 0x90000, 0, 0, 0}};
     static const struct gmem__span gone[] = {{0x3000, 0x3fff}};
     struct bench *bench = bench_new();
     struct gmem__slotplan_input input = {
@@ -296,7 +296,8 @@ static void test_gaps(void **state)
     struct bench *bench = bench_new();
     struct gmem__run runs[80];
     const struct gmem__span gone[] = {{5 * PAGE, 6 * PAGE - 1}, {66 * PAGE, 67 * PAGE - 1}};
-    const struct gmem__run more[] = {{0x100000, PAGE, 0, 0, 0}, {0x102000, PAGE, 0, 0, 0}, {0x104000, PAGE, 0, 0, 0}};
+    const struct gmem__run more[] = {
+        {0x100000, PAGE, 0, 0, 0, 0}, {0x102000, PAGE, 0, 0, 0, 0}, {0x104000, PAGE, 0, 0, 0, 0}};
     size_t i;
 
     (void)state;
@@ -411,6 +412,9 @@ static void test_recorded(void **state)
     (void)state;
     assert_int_equal(replay_trace("boot-pc-1G-std-novapic.trace", 0), 33);
     assert_int_equal(replay_trace("boot-pc-4G-none-novapic.trace", 0), 31);
+    assert_int_equal(replay_trace("boot-pc-1G-std.trace", 0), 35);
+    assert_int_equal(replay_trace("boot-pc-1G-none.trace", 0), 30);
+    assert_int_equal(replay_trace("boot-pc-4G-std.trace", 0), 36);
     assert_int_equal(replay_trace("boot-40g-smm-on.trace", 0) + replay_trace("boot-40g-smm-on.trace", 1), 112);
 }
 

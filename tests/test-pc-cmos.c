@@ -13,6 +13,7 @@
 
 #include "cmos.h"
 #include "pc-ports.h"
+#include "vtime.h"
 
 #define S UINT64_C(1000000000)
 #define MS (S / 1000)
@@ -32,6 +33,9 @@ struct fixture {
     struct cmos *cmos;
     struct wire irq;
     uint64_t now;
+    struct vtime time;
+    uint64_t told; /* what the device said last of when it is to be called */
+    unsigned tells, ends;
 };
 
 static uint64_t test_now(void *opaque)
@@ -39,11 +43,25 @@ static uint64_t test_now(void *opaque)
     return ((struct fixture *)opaque)->now;
 }
 
+static void test_next(void *opaque, uint64_t due)
+{
+    struct fixture *f = opaque;
+
+    assert_true(due != f->told);
+    f->told = due;
+    f->tells++;
+}
+
+static void test_end(void *opaque)
+{
+    ((struct fixture *)opaque)->ends++;
+}
+
 static int create(struct fixture *f, uint64_t below, uint64_t above, unsigned cpus)
 {
-    const struct cmos_clock clock = {.now = test_now, .opaque = f};
+    const struct cmos_clock clock = {.now = test_now, .next = test_next, .end = test_end, .opaque = f};
 
-    return cmos_create_clock(f->ports.vm, f->ports.io, below, above, cpus, wire_irq(&f->irq), clock, &f->cmos);
+    return cmos_create_clock(f->ports.vm, f->ports.io, below, above, cpus, wire_irq(&f->irq), &clock, &f->cmos);
 }
 
 static int setup_bare(void **state)
@@ -53,6 +71,7 @@ static int setup_bare(void **state)
     assert_non_null(f);
     ports_open(&f->ports);
     f->now = START;
+    f->told = CMOS_NEVER;
     *state = f;
     return 0;
 }
@@ -161,6 +180,10 @@ static void test_refusals(void **state)
 
     assert_int_equal(create(f, GIB, 0, 0), -EINVAL);
     assert_int_equal(create(f, GIB, 0, 256), -EINVAL);
+    assert_int_equal(f->ends, 0);
+    assert_int_equal(cmos_create(f->ports.vm, f->ports.io, GIB, 0, 0, wire_irq(&f->irq), &f->cmos), -EINVAL);
+    assert_int_equal(cmos_create_vtime(f->ports.vm, f->ports.io, GIB, 0, 0, wire_irq(&f->irq), &f->time, &f->cmos),
+                     -EINVAL);
     assert_null(f->cmos);
 }
 
@@ -389,6 +412,129 @@ static void test_thread(void **state)
     put(f, REG_B, 0x02);
 }
 
+/* The clock's owner hears when to call: whenever that changed, and only then. */
+static void test_told(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, REG_A, 0x2f); /* 2 Hz: nothing is enabled */
+    assert_int_equal(f->tells, 0);
+    put(f, REG_B, 0x42);
+    assert_true(f->told == START + S / 2);
+    assert_int_equal(f->tells, 1);
+    (void)get(f, 0);
+    put(f, 0x50, 0x12);
+    assert_true(cmos_tick(f->cmos) == START + S / 2);
+    assert_int_equal(f->tells, 1);
+    put(f, REG_B, 0x52); /* the update is later */
+    assert_int_equal(f->tells, 1);
+    put(f, REG_B, 0x12);
+    assert_true(f->told == START + S);
+    put(f, REG_B, 0x42);
+    put(f, REG_A, 0x2e); /* 4 Hz */
+    assert_true(f->told == START + S / 4);
+    f->now += S / 4;
+    assert_true(cmos_tick(f->cmos) == CMOS_NEVER);
+    assert_true(f->told == CMOS_NEVER);
+    assert_int_equal(f->irq.level, 1);
+    (void)get(f, REG_C);
+    assert_true(f->told == START + S / 2);
+    f->now += S / 4; /* found by an access */
+    (void)get(f, 0);
+    assert_int_equal(f->irq.level, 1);
+    assert_true(f->told == CMOS_NEVER);
+    (void)get(f, REG_C);
+    put(f, REG_B, 0x02);
+    assert_true(f->told == CMOS_NEVER);
+}
+
+/* What reaches it after its end (G7), here because the new view is not there yet, tells nobody, and asks no clock. */
+static void test_end_while_seen(void **state)
+{
+    struct fixture *f = *state;
+
+    f->now += S;
+    (void)cmos_tick(f->cmos);
+    assert_int_equal(gmem_vm_begin(f->ports.vm), 0);
+    cmos_destroy(f->cmos);
+    f->cmos = NULL;
+    assert_int_equal(f->ends, 1);
+    f->now += 100 * S;
+    assert_int_equal(get(f, 0), 0x00);
+    put(f, 0x50, 0x77);
+    assert_int_equal(get(f, 0x50), 0x77);
+    put(f, REG_B, 0x42);
+    assert_int_equal(f->tells, 0);
+    assert_int_equal(gmem_vm_commit(f->ports.vm), 0);
+}
+
+/* --- on virtual time --------------------------------------------------------------------------------------------- */
+
+static int setup_vtime(void **state)
+{
+    struct fixture *f;
+
+    setup_bare(state);
+    f = *state;
+    assert_int_equal(cmos_create_vtime(f->ports.vm, f->ports.io, GIB, 0, 1, wire_irq(&f->irq), &f->time, &f->cmos), 0);
+    return 0;
+}
+
+static void test_vtime_start(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_clock(f, "2000-01-01 00:00:00 day 7");
+    vtime_advance(&f->time, 86400 * S - 1);
+    assert_clock(f, "2000-01-01 23:59:59 day 7");
+    vtime_advance(&f->time, 86400 * S);
+    assert_clock(f, "2000-01-02 00:00:00 day 1");
+    assert_true(vtime_next(&f->time) == VTIME_NEVER);
+}
+
+/* The timer follows what the guest enables, changes and acknowledges. */
+static void test_vtime_timer(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, REG_B, 0x42);
+    for (unsigned n = 1; n <= 2048; n++) {
+        uint64_t due = vtime_next(&f->time);
+
+        assert_true(due == (n * S + 1023) / 1024); /* without drift */
+        vtime_advance(&f->time, due - 1);
+        assert_int_equal(f->irq.level, 0);
+        vtime_advance(&f->time, due);
+        assert_int_equal(f->irq.level, 1);
+        assert_true(vtime_next(&f->time) == VTIME_NEVER); /* until it is acknowledged */
+        assert_int_equal(get(f, REG_C) & 0xc0, 0xc0);
+        assert_int_equal(f->irq.level, 0);
+    }
+    assert_int_equal(f->irq.rises, 2048);
+    assert_true(f->time.now == 2 * S);
+    put(f, REG_A, 0x2f);
+    assert_true(vtime_next(&f->time) == 2 * S + S / 2);
+    put(f, REG_B, 0x12);
+    assert_true(vtime_next(&f->time) == 3 * S);
+    put(f, REG_B, 0x22); /* the alarm, at midnight */
+    assert_true(vtime_next(&f->time) == 86400 * S);
+    put(f, REG_B, 0x02);
+    assert_true(vtime_next(&f->time) == VTIME_NEVER);
+}
+
+/* It ends with a timer that waits. */
+static void test_vtime_end(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, REG_B, 0x42);
+    cmos_destroy(f->cmos);
+    f->cmos = NULL;
+    assert_true(vtime_next(&f->time) == VTIME_NEVER);
+    vtime_advance(&f->time, S);
+    assert_int_equal(f->irq.level, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +553,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_enable_pending, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clock_set_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_thread, setup_bare, teardown),
+        cmocka_unit_test_setup_teardown(test_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end_while_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_vtime_start, setup_vtime, teardown),
+        cmocka_unit_test_setup_teardown(test_vtime_timer, setup_vtime, teardown),
+        cmocka_unit_test_setup_teardown(test_vtime_end, setup_vtime, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ struct fixture {
     struct i8237 *dma[2];
     struct wire a20, reset;
     int gate, output;
+    uint64_t now;
 };
 
 static void gate(void *opaque, int level)
@@ -30,15 +31,21 @@ static int output(void *opaque)
     return ((struct fixture *)opaque)->output;
 }
 
+static uint64_t now(void *opaque)
+{
+    return ((struct fixture *)opaque)->now;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     const struct isa_misc_timer timer = {.gate = gate, .output = output, .opaque = f};
+    const struct pc_clock clock = {.now = now, .opaque = f};
 
     assert_non_null(f);
     ports_open(&f->ports);
     assert_int_equal(
-        isa_misc_create(f->ports.vm, f->ports.io, wire_irq(&f->a20), wire_irq(&f->reset), &timer, &f->misc), 0);
+        isa_misc_create(f->ports.vm, f->ports.io, wire_irq(&f->a20), wire_irq(&f->reset), &timer, clock, &f->misc), 0);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(i8237_create(f->ports.vm, f->ports.io, i == 1, &f->dma[i]), 0);
     *state = f;
@@ -114,7 +121,6 @@ static void test_port92(void **state)
 static void test_port61(void **state)
 {
     struct fixture *f = *state;
-    uint8_t first;
 
     outb(&f->ports, 0x61, 0xff);
     assert_int_equal(f->gate, 1);
@@ -124,8 +130,33 @@ static void test_port61(void **state)
     outb(&f->ports, 0x61, 0x02);
     assert_int_equal(f->gate, 0);
     assert_int_equal(inb(&f->ports, 0x61) & ~0x10, 0x22);
+}
 
-    /* Guests wait for the refresh bit to change: it does, however long it takes. */
+/* It changes with the clock and only with it, whoever looks. */
+static void test_refresh(void **state)
+{
+    struct fixture *f = *state;
+
+    for (unsigned n = 0; n < 10; n++) {
+        f->now = 15085 * n;
+        assert_int_equal(inb(&f->ports, 0x61) & 0x10, n % 2 ? 0x10 : 0);
+        assert_int_equal(inb(&f->ports, 0x61) & 0x10, n % 2 ? 0x10 : 0);
+        f->now += 15084;
+        assert_int_equal(inb(&f->ports, 0x61) & 0x10, n % 2 ? 0x10 : 0);
+    }
+}
+
+/* On the host's clock guests wait for it to change: it does, however long it takes. */
+static void test_refresh_host(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t first;
+
+    isa_misc_destroy(f->misc);
+    f->misc = NULL;
+    assert_int_equal(isa_misc_create(f->ports.vm, f->ports.io, wire_irq(&f->a20), wire_irq(&f->reset), NULL,
+                                     pc_clock_host(), &f->misc),
+                     0);
     first = inb(&f->ports, 0x61) & 0x10;
     while ((inb(&f->ports, 0x61) & 0x10) == first)
         ;
@@ -204,7 +235,8 @@ static void test_end(void **state)
     isa_misc_destroy(f->misc);
     f->misc = NULL;
     assert_int_not_equal(gmem_space_lookup(f->ports.space, 0x92, &section), 0);
-    assert_int_equal(isa_misc_create(f->ports.vm, f->ports.io, wire_irq(&f->a20), wire_irq(&f->reset), NULL, &f->misc),
+    assert_int_equal(isa_misc_create(f->ports.vm, f->ports.io, wire_irq(&f->a20), wire_irq(&f->reset), NULL,
+                                     pc_clock_host(), &f->misc),
                      0);
     outb(&f->ports, 0x61, 0x01);
     assert_int_equal(inb(&f->ports, 0x61) & 0x2f, 0x01); /* without a timer */
@@ -230,6 +262,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_void_ports, setup, teardown),
         cmocka_unit_test_setup_teardown(test_port92, setup, teardown),
         cmocka_unit_test_setup_teardown(test_port61, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refresh, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refresh_host, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dma_channels, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dma_control, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dma_pages, setup, teardown),

@@ -515,7 +515,8 @@ static void status_and_slots(void **state)
     char line[128];
 
     (void)state;
-    check_says(bench, "info status", "machine: running\nprocessors: 1\nmemory: 16777216 bytes\nmap: ");
+    check_says(bench, "info status",
+               "machine: running\nprocessors: 1, nothing runs them\nmemory: 16777216 bytes\nmap: ");
     check_answer(bench, "stop", "");
     check_answer(bench, "stop", "");
     check_says(bench, "info status", "machine: stopped\n");
@@ -526,6 +527,27 @@ static void status_and_slots(void **state)
              stats.slots_peak, (unsigned long long)stats.calls, (unsigned long long)stats.removals);
     check_says(bench, "info slots", line);
     check_says(bench, "info slots", "  0000000000000000  00000000000a0000  rw     -    0x");
+    close_bench(bench);
+}
+
+/* Slots of system management mode are listed behind the others, and counted with them. */
+static void slots_of_both(void **state)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = bench_config(bench, 16 * MIB, true);
+    struct gmem_kvm_stats one, two;
+    char line[128];
+
+    (void)state;
+    config.smm = true;
+    bench_open(bench, &config);
+    gmem_kvm_stats(machine_slots(bench->machine), &one);
+    gmem_kvm_stats(machine_slots_smm(bench->machine), &two);
+    snprintf(line, sizeof(line), "\n%u slots in use, at most %u; %llu calls, ", one.slots + two.slots,
+             one.slots_peak + two.slots_peak, (unsigned long long)one.calls + two.calls);
+    check_says(bench, "info slots", line);
+    check_says(bench, "info slots", "       0  0000000000000000  00000000000a0000  rw     -    0x");
+    check_says(bench, "info slots", "   10000  0000000000000000  00000000000c0000  rw     -    0x");
     close_bench(bench);
 }
 
@@ -1069,6 +1091,7 @@ int main(void)
         cmocka_unit_test(help),
         cmocka_unit_test(mtree),
         cmocka_unit_test(status_and_slots),
+        cmocka_unit_test(slots_of_both),
         cmocka_unit_test(pci),
         cmocka_unit_test(ram_blocks_and_dirt),
         cmocka_unit_test(x_of_a_machine),

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-pc-seabios.c - Debian's SeaBIOS on KVM: it boots until it has found nothing to boot from, what it shows can be read from
+ * test-pc-seabios.c - Debian's SeaBIOS on KVM and interpreted: it boots until it has found nothing to boot from, what it shows can be read from
  * the screen, and two machines boot side by side in this process.
  *
- * Skipped without /dev/kvm or without the package seabios.
+ * Skipped without the package seabios, and on KVM without /dev/kvm.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,14 +28,12 @@ struct files {
     size_t bios_len, rom_len;
 };
 
-static void files_load(struct files *files)
+static void files_load(struct files *files, enum pc_accel accel)
 {
     struct pc_error error = {""};
 
-    if (!have_kvm()) {
-        print_message("/dev/kvm can't be opened\n");
+    if (accel == PC_ACCEL_KVM && !have_kvm())
         skip();
-    }
     if (firmware_load(FIRMWARE_BIOS, PC_FIRMWARE_UNIT, PC_FIRMWARE_MAX, &files->bios, &files->bios_len, &error)) {
         print_message("%s\n", error.text);
         skip();
@@ -53,13 +51,13 @@ static void files_free(struct files *files)
     free(files->rom);
 }
 
-static struct bench *boot(const struct files *files, uint64_t memory, unsigned cpus, bool vga)
+static struct bench *boot(const struct files *files, enum pc_accel accel, uint64_t memory, unsigned cpus, bool vga)
 {
     struct bench *bench = bench_new();
     struct pc_config config = bench_config(bench, memory, vga);
     struct pc_error error = {""};
 
-    config.accel = PC_ACCEL_KVM;
+    config.accel = accel;
     config.set = NULL;
     config.policy = GMEM_KVM_POLICY_KEEP;
     config.cpus = cpus;
@@ -114,15 +112,14 @@ static void read_screen(struct bench *bench, char *text)
     *text = 0;
 }
 
-static void test_screen(void **state)
+static void boot_and_look(enum pc_accel accel)
 {
     char screen[ROWS * (COLUMNS + 1) + 1];
     struct files files = {NULL, NULL, 0, 0};
     struct bench *bench;
 
-    (void)state;
-    files_load(&files);
-    bench = boot(&files, UINT64_C(256) << 20, 1, true);
+    files_load(&files, accel);
+    bench = boot(&files, accel, UINT64_C(256) << 20, 1, true);
     check_end(bench, 1);
     read_screen(bench, screen);
     if (!strstr(screen, "SeaBIOS (version") || !strstr(screen, SHOWN))
@@ -131,15 +128,14 @@ static void test_screen(void **state)
     files_free(&files);
 }
 
-static void test_two_machines(void **state)
+static void boot_two(enum pc_accel one_accel, enum pc_accel two_accel)
 {
     struct files files = {NULL, NULL, 0, 0};
     struct bench *one, *two;
 
-    (void)state;
-    files_load(&files);
-    one = boot(&files, UINT64_C(128) << 20, 1, true);
-    two = boot(&files, UINT64_C(5) << 30, 2, false);
+    files_load(&files, one_accel);
+    one = boot(&files, one_accel, UINT64_C(128) << 20, 1, true);
+    two = boot(&files, two_accel, UINT64_C(5) << 30, 2, false);
     check_end(one, 1);
     check_end(two, 2);
     assert_string_equal(seen_at(one, 0x100000000), "");
@@ -149,11 +145,38 @@ static void test_two_machines(void **state)
     files_free(&files);
 }
 
+static void test_screen(void **state)
+{
+    (void)state;
+    boot_and_look(PC_ACCEL_KVM);
+}
+
+static void test_screen_interpreted(void **state)
+{
+    (void)state;
+    boot_and_look(PC_ACCEL_INTERP);
+}
+
+static void test_two_machines(void **state)
+{
+    (void)state;
+    boot_two(PC_ACCEL_KVM, PC_ACCEL_KVM);
+}
+
+/* Of one process, whatever runs each. */
+static void test_one_of_each(void **state)
+{
+    (void)state;
+    boot_two(PC_ACCEL_KVM, PC_ACCEL_INTERP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_screen),
+        cmocka_unit_test(test_screen_interpreted),
         cmocka_unit_test(test_two_machines),
+        cmocka_unit_test(test_one_of_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,14 @@ struct gmem_kvm_options {
     void (*pause)(void *opaque);
     void (*resume)(void *opaque);
     void *pause_opaque;
+    /*
+     * Slots are only planned, and two runs are to give the same calls: userspace_addr, as set, the trace
+     * lines and trace events (gmem/trace.h) have it, is where the memory is in the vm's RAM offset
+     * space (gmem_ram_offset() of its block, and the offset in the block) in place of a host address.
+     * Which slots there are is as ever. gmem_kvm_foreach_slot() tells host addresses. Needs set: no
+     * kernel takes such calls.
+     */
+    bool ram_offsets;
 };
 
 /*
@@ -102,7 +110,8 @@ struct gmem_kvm_options {
  * gmem_kvm_destroy() before the space and the vm. One space and one as_id each; several adapters
  * may share a vm_fd with different as_ids.
  *
- * -EINVAL   a NULL argument, an option out of range, or pause without resume or the reverse
+ * -EINVAL   a NULL argument, an option out of range, pause without resume or the reverse, or
+ *           ram_offsets without set
  * -ENOSPC   more slots needed than there are, merged or not (later: refuses the commit with it)
  * -ENOTSUP  as_id is not 0 and the kernel has no such address space, or read-only slots are missing
  * -ENOMEM, -EBUSY (as gmem_listener_register()), or what the ioctl failed with

@@ -76,7 +76,7 @@ struct gmem_trace_event {
         struct {
             uint32_t slot; /* with the address space in the upper 16 bits, and flags: as the kernel is told */
             uint32_t flags;
-            uint64_t gpa, size, host; /* size 0: removed */
+            uint64_t gpa, size, host; /* size 0: removed; host of a dry run: see ram_offsets in gmem/kvm.h */
             int err;
         } slot;
         struct {

@@ -9,7 +9,8 @@ struct i440fx;
 
 /*
  * Create it on bus and put its windows on ram and on the bus's memory into system, mapped as the registers are after reset, in
- * one commit. With smm it has what spaces of system management mode show in front of system.
+ * one commit. With smm it has what spaces of system management mode show in front of system, and in a commit of its own what
+ * PCI has in SMRAM's place where there is no VGA.
  */
 int i440fx_create(struct pci_bus *bus, gmem_region *system, gmem_region *ram, bool smm,
                   struct i440fx **ret) GMEM_MUST_CHECK;

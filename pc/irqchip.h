@@ -4,7 +4,8 @@
  * for each processor, and the wires between them.
  *
  * Input n of the ISA side goes to the PICs and to the IOAPIC's pin n; the timer's input 0 to its pin 2, as the firmware's
- * tables say. The PICs' INTR goes to LINT0 of every local APIC (virtual wire), and to processor 0 while its APIC is off.
+ * tables say. The PICs' INTR goes to LINT0 of every local APIC (virtual wire), which after reset is open for it at processor 0,
+ * as KVM's is, and masked at the others; and to processor 0 while its APIC is off. LINT1 (NMI) has no source.
  *
  * Everything is called with the machine's device lock held, or before the processors run.
  */

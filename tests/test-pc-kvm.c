@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "pc-code.h"
 #include "pc-machine.h"
 #include "pc-ram64.h"
 #include "vapic.h"
@@ -19,98 +20,8 @@
 #define MEMORY (UINT64_C(16) << 20)
 #define VGA_FN PCI_DEVFN(2, 0)
 #define I440FX_FN PCI_DEVFN(0, 0)
-#define PM_FN PCI_DEVFN(1, 3)
 
 #define WAIT 60u
-
-/* --- 16-bit code --- */
-
-struct code {
-    uint8_t *at;
-};
-
-static void emit(struct code *code, const char *bytes, size_t len)
-{
-    memcpy(code->at, bytes, len);
-    code->at += len;
-}
-
-#define EMIT(code, bytes) emit(code, bytes, sizeof(bytes) - 1)
-
-static void emit16(struct code *code, uint16_t value)
-{
-    *code->at++ = (uint8_t)value;
-    *code->at++ = (uint8_t)(value >> 8);
-}
-
-static void emit32(struct code *code, uint32_t value)
-{
-    emit16(code, (uint16_t)value);
-    emit16(code, (uint16_t)(value >> 16));
-}
-
-static void emit_port(struct code *code, uint16_t port)
-{
-    EMIT(code, "\xba"); /* mov dx, port */
-    emit16(code, port);
-}
-
-static void emit_out8(struct code *code, uint16_t port, uint8_t value)
-{
-    emit_port(code, port);
-    EMIT(code, "\xb0"); /* mov al, value */
-    *code->at++ = value;
-    EMIT(code, "\xee"); /* out dx, al */
-}
-
-static void emit_out16(struct code *code, uint16_t port, uint16_t value)
-{
-    emit_port(code, port);
-    EMIT(code, "\xb8"); /* mov ax, value */
-    emit16(code, value);
-    EMIT(code, "\xef"); /* out dx, ax */
-}
-
-static void emit_out32(struct code *code, uint16_t port, uint32_t value)
-{
-    emit_port(code, port);
-    EMIT(code, "\x66\xb8"); /* mov eax, value */
-    emit32(code, value);
-    EMIT(code, "\x66\xef"); /* out dx, eax */
-}
-
-static void emit_cfg32(struct code *code, uint8_t devfn, unsigned offset, uint32_t value)
-{
-    emit_out32(code, 0xcf8, 0x80000000u | (uint32_t)devfn << 8 | offset);
-    emit_out32(code, 0xcfc, value);
-}
-
-static void emit_text(struct code *code, const char *text)
-{
-    while (*text)
-        emit_out8(code, 0x402, (uint8_t)*text++);
-}
-
-/* Switch the machine off. */
-static void emit_poweroff(struct code *code)
-{
-    emit_cfg32(code, PM_FN, 0x40, 0x601);
-    emit_cfg32(code, PM_FN, 0x80, 1);
-    emit_out16(code, 0x604, 0x2000);
-}
-
-/* Code at the beginning of the firmware, where the reset vector jumps to. */
-static struct code code_begin(struct bench *bench)
-{
-    memset(bench->firmware, 0xf4, FIRMWARE_SIZE);
-    memcpy(bench->firmware + FIRMWARE_SIZE - 16, "\xe9\x0d\x00", 3); /* jmp 0 */
-    return (struct code){.at = bench->firmware};
-}
-
-static void code_end(struct code *code)
-{
-    EMIT(code, "\xfa\xf4\xeb\xfd"); /* cli; hlt; again */
-}
 
 /* --- running --- */
 

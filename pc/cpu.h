@@ -31,7 +31,7 @@ struct pc_cpus;
 
 struct pc_cpus_stats {
     uint64_t instructions;
-    uint64_t ns;         /* of the host's time that executing them took */
+    uint64_t ns;         /* of a host processor's time that executing them took */
     uint64_t virtual_ns; /* of the guest's time */
 };
 

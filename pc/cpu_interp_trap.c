@@ -329,6 +329,28 @@ static void undefined(struct interp_cpu *cpu)
     interp_abort_own(cpu);
 }
 
+/* Whether selector is of a task or a call gate, which libx86emu faults at. */
+static bool is_system(struct interp_cpu *cpu, uint32_t selector)
+{
+    const x86emu_regs_t *x86 = &cpu->emu->x86;
+    uint32_t base = selector & 4 ? x86->R_LDT_BASE : x86->R_GDT_BASE;
+    uint32_t limit = selector & 4 ? x86->R_LDT_LIMIT : x86->R_GDT_LIMIT, offset = selector & 0xfff8, high;
+
+    if (!(x86->R_CR0 & CR0_PE) || !offset || offset + 7 > limit)
+        return false;
+    high = interp_load(cpu, base + offset + 4, 4);
+    /* Present, no segment, and neither invalid nor an LDT nor an interrupt's gate. */
+    return (high & 0x9000) == 0x8000 && (0x1a3a >> (high >> 8 & 0xf) & 1);
+}
+
+/* JMP and CALL to another segment. */
+static bool is_far(const struct interp_cpu *cpu)
+{
+    unsigned modrm, opcode = interp_last_opcode(cpu, &modrm);
+
+    return opcode == 0xea || opcode == 0x9a || (opcode == 0xff && ((modrm >> 3 & 7) == 3 || (modrm >> 3 & 7) == 5));
+}
+
 int interp_intr(x86emu_t *emu, u8 vector, unsigned type)
 {
     struct interp_cpu *cpu = emu->_private;
@@ -337,6 +359,8 @@ int interp_intr(x86emu_t *emu, u8 vector, unsigned type)
         undefined(cpu);
         return 1;
     }
+    if (vector == VECTOR_GP && is_far(cpu) && is_system(cpu, emu->x86.intr_errcode))
+        interp_give_up(cpu, PC_EVENT_FAILED, "a task switch or a call gate, which can't be interpreted,");
     if (type & INTR_MODE_RESTART)
         interp_abort(cpu, vector, type & INTR_MODE_ERRCODE ? emu->x86.intr_errcode & 0xfffc : INTERP_NO_ERROR);
     raise(cpu, vector, INTERP_NO_ERROR, FROM_PROGRAM);

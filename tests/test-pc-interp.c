@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sched.h>
 
 #include "cpu.h"
 #include "firmware.h"
@@ -385,6 +386,34 @@ static void test_step(void **state)
     bench_free(bench);
 }
 
+/* An NMI is taken with interrupts off, ends HLT, and keeps the next one off until IRET. */
+PAYLOAD(nmi,
+        FLAT("nmi")
+            GATE("2", "11f", "0x8e00",
+                 "8") "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl 0x1ff8\n"
+                      "movl $0x1ff, 0xfee000f0; movl $0, 0xfee00310\n"
+                      "movl $0x4400, 0xfee00300; nop; movl 0x1000, %eax; movl %eax, 0x1008\n"
+                      "movl $3, 0x1010; movl $30, 0x100c\n"
+                      "movl $0x000000fe, 0xfee00320\n"
+                      "movl $0x400, 0xfee00350\n" /* LINT0 as NMI: the PIC's next interrupt is one */
+                      "movb $0x11, %al; outb %al, $0x20; movb $0x20, %al; outb %al, $0x21\n"
+                      "movb $4, %al; outb %al, $0x21; movb $1, %al; outb %al, $0x21; movb $0xfe, %al; outb %al, $0x21\n"
+                      "movb $0x30, %al; outb %al, $0x43; movb $0, %al; outb %al, $0x40; movb $8, %al; outb %al, $0x40\n"
+                      "1: hlt; cmpl $3, 0x1000; jb 1b\n" DONE
+                      "11: incl 0x1000; cmpl $1, 0x1000; jne 2f; movl $0x4400, 0xfee00300; nop; nop\n"
+                      "movl 0x1000, %eax; movl %eax, 0x1004; 2: iretl\n");
+
+static void test_nmi(void **state)
+{
+    struct bench *bench = RUN(nmi);
+
+    (void)state;
+    assert_int_equal(result(bench, 0), 3);
+    assert_int_equal(result(bench, 1), 1); /* the second waited for the first's end */
+    assert_int_equal(result(bench, 2), 2); /* and not for more */
+    bench_free(bench);
+}
+
 /* The second processor waits for INIT and SIPI, is sent an interrupt while it is halted, and sends one back. */
 PAYLOAD(two,
         FLAT("two") GATE("0x50", "11f", "0x8e00", "8") GATE(
@@ -443,6 +472,11 @@ PAYLOAD(
     user,
     FLAT(
         "user") "pushl $0x13; pushl $0x8000; pushl $2; pushl $0x0b; pushl $(0xf0000 + 1f - 0b); iretl\n 1: nop\n" DONE);
+PAYLOAD(
+    task,
+    FLAT("task") "movl $(0xf0000 + task_gdt - task_begin), %esi; movl $0x2800, %edi; movl $10, %ecx; cld; rep movsl\n"
+                 "movl $0, 0x2828; movl $0x8900, 0x282c; movw $47, 0x1ff8; movl $0x2800, 0x1ffa; lgdtl 0x1ff8\n"
+                 "ljmp $0x28, $0\n" DONE);
 PAYLOAD(triple, FLAT("triple") "movw $0, 0x1ff8; lidtl 0x1ff8; int $3\n" DONE);
 PAYLOAD(prefixes, ".fill 65536 - 64, 1, 0x66\n");
 
@@ -454,6 +488,7 @@ static void test_refused(void **state)
     check_event(floating_begin, floating_end, PC_EVENT_FAILED, "bytes db e3 f4");
     check_event(paging_begin, paging_end, PC_EVENT_FAILED, "paging was switched on");
     check_event(user_begin, user_end, PC_EVENT_FAILED, "privilege level 0 was left");
+    check_event(task_begin, task_end, PC_EVENT_FAILED, "a task switch or a call gate");
     check_event(triple_begin, triple_end, PC_EVENT_SHUTDOWN, "a triple fault");
 }
 
@@ -665,7 +700,8 @@ static void slot_line(void *opaque, const char *line)
     bench_line(opaque, text);
 }
 
-static void boot(struct run *run, void *bios, size_t bios_len, void *rom, size_t rom_len, unsigned cpus)
+/* disturbed: with the processors held and let go all the time. */
+static void boot(struct run *run, void *bios, size_t bios_len, void *rom, size_t rom_len, unsigned cpus, bool disturbed)
 {
     struct pc_error error = {""};
     struct pc_config config;
@@ -683,6 +719,11 @@ static void boot(struct run *run, void *bios, size_t bios_len, void *rom, size_t
     bench_open(run->bench, &config);
     if (machine_start(run->bench->machine, &error))
         fail_msg("not started: %s", error.text);
+    for (unsigned i = 0; disturbed && i < 100000 && !seen_end(run->bench); i++) {
+        machine_hold(run->bench->machine, true);
+        machine_hold(run->bench->machine, false);
+        sched_yield();
+    }
     if (!wait_until(seen_end, run->bench, 120))
         fail_msg("the firmware did not come to its end:\n%s", run->bench->console);
     machine_stop(run->bench->machine);
@@ -690,6 +731,15 @@ static void boot(struct run *run, void *bios, size_t bios_len, void *rom, size_t
         fail_msg("%s", run->bench->event_text);
     assert_true(machine_executed(run->bench->machine, &run->stats));
     run->hash = hash_ram(run->bench);
+}
+
+static void check_same(const struct run *one, const struct run *two)
+{
+    assert_int_equal(one->stats.instructions, two->stats.instructions);
+    assert_int_equal(one->stats.virtual_ns, two->stats.virtual_ns);
+    assert_string_equal(one->bench->console, two->bench->console);
+    assert_string_equal(one->bench->lines, two->bench->lines);
+    assert_int_equal(one->hash, two->hash);
 }
 
 static void test_seabios_twice(void **state)
@@ -706,15 +756,13 @@ static void test_seabios_twice(void **state)
         free(bios);
         skip();
     }
-    boot(&one, bios, bios_len, rom, rom_len, 1);
-    boot(&two, bios, bios_len, rom, rom_len, 1);
-    assert_int_equal(one.stats.instructions, two.stats.instructions);
-    assert_int_equal(one.stats.virtual_ns, two.stats.virtual_ns);
-    assert_string_equal(one.bench->console, two.bench->console);
-    assert_string_equal(one.bench->lines, two.bench->lines);
-    assert_int_equal(one.hash, two.hash);
-    bench_free(one.bench);
-    bench_free(two.bench);
+    for (unsigned cpus = 1; cpus <= 2; cpus++) {
+        boot(&one, bios, bios_len, rom, rom_len, cpus, false);
+        boot(&two, bios, bios_len, rom, rom_len, cpus, true);
+        check_same(&one, &two);
+        bench_free(one.bench);
+        bench_free(two.bench);
+    }
     free(bios);
     free(rom);
 }
@@ -722,12 +770,12 @@ static void test_seabios_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_ports),         cmocka_unit_test(test_repeat),
-        cmocka_unit_test(test_a20),      cmocka_unit_test(test_real_mode),     cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_timer),    cmocka_unit_test(test_step),          cmocka_unit_test(test_two),
-        cmocka_unit_test(test_anything), cmocka_unit_test(test_refused),       cmocka_unit_test(test_odd),
-        cmocka_unit_test(test_held),     cmocka_unit_test(test_held_idle),     cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_time),     cmocka_unit_test(test_seabios_twice),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_ports),     cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_a20),      cmocka_unit_test(test_real_mode), cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_timer),    cmocka_unit_test(test_step),      cmocka_unit_test(test_nmi),
+        cmocka_unit_test(test_two),      cmocka_unit_test(test_anything),  cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_odd),      cmocka_unit_test(test_held),      cmocka_unit_test(test_held_idle),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_time),      cmocka_unit_test(test_seabios_twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

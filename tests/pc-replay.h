@@ -9,6 +9,8 @@
 #ifndef GMEM_TESTS_PC_REPLAY_H
 #define GMEM_TESTS_PC_REPLAY_H
 
+#include "vapic.h"
+
 #define REPLAY_BIOS_SIZE 0x40000u
 #define REPLAY_LINE 256u
 
@@ -98,6 +100,36 @@ static inline void replay_write(struct bench *bench, const char *recorded)
         cfg_write8(bench, devfn, offset, (uint8_t)value);
     else
         cfg_write32(bench, devfn, offset, value);
+}
+
+static inline int replay_executing(void *opaque, uint64_t *ret_addr)
+{
+    *ret_addr = *(const uint64_t *)opaque;
+    return 0;
+}
+
+/*
+ * What the firmware and the APIC option ROM do, which traces do not show: it is copied to base, which is RAM by then, and called,
+ * and writes to its port. The map shows what it did before, until RAM is write-protected.
+ */
+static inline void replay_option_rom(struct bench *bench, uint64_t base)
+{
+    const struct pci_processors kept = *pci_bus_processors(machine_pci(bench->machine));
+    struct pci_processors processors = kept;
+    uint64_t addr = base + 9;
+    uint8_t rom[VAPIC_ROM_SIZE];
+    size_t used = bench->used;
+
+    vapic_rom_build(rom);
+    assert_int_equal(gmem_space_write(machine_memory(bench->machine), base, GMEM_ATTRS_NONE, rom, sizeof(rom)),
+                     GMEM_OK);
+    processors.executing = replay_executing;
+    processors.opaque = &addr;
+    pci_bus_set_processors(machine_pci(bench->machine), &processors);
+    out16(bench, VAPIC_PORT, VAPIC_ROM_WORD);
+    pci_bus_set_processors(machine_pci(bench->machine), &kept);
+    assert_int_equal(bench->used, used);
+    assert_string_equal(seen_at(bench, base), "pc.ram");
 }
 
 /* Open a machine and start it, with firmware of the recorded machines' size. */

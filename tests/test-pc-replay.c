@@ -16,7 +16,6 @@
 
 #include "pc-machine.h"
 #include "pc-replay.h"
-#include "vapic.h"
 
 #define WRITE_PROTECT "pci_cfg_write i440FX 00:00.0 @0x58 <- 0x11111000"
 
@@ -35,33 +34,6 @@ static uint64_t option_rom_of(const char *name)
     return 0;
 }
 
-static int executing(void *opaque, uint64_t *ret_addr)
-{
-    *ret_addr = *(const uint64_t *)opaque;
-    return 0;
-}
-
-/* What the firmware and the option ROM do. */
-static void run_option_rom(struct bench *bench, uint64_t base)
-{
-    const struct pci_processors kept = *pci_bus_processors(machine_pci(bench->machine));
-    struct pci_processors processors = kept;
-    uint64_t addr = base + 9;
-    uint8_t rom[VAPIC_ROM_SIZE];
-    size_t used = bench->used;
-
-    vapic_rom_build(rom);
-    assert_int_equal(gmem_space_write(machine_memory(bench->machine), base, GMEM_ATTRS_NONE, rom, sizeof(rom)),
-                     GMEM_OK);
-    processors.executing = executing;
-    processors.opaque = &addr;
-    pci_bus_set_processors(machine_pci(bench->machine), &processors);
-    out16(bench, VAPIC_PORT, VAPIC_ROM_WORD);
-    pci_bus_set_processors(machine_pci(bench->machine), &kept);
-    assert_int_equal(bench->used, used); /* all of it was RAM before */
-    assert_string_equal(seen_at(bench, base), "pc.ram");
-}
-
 /* Open a machine of that policy and make the recorded writes, which are *ret_recorded. */
 static struct bench *replayed(const char *name, uint64_t memory, bool vga, enum gmem_kvm_policy policy,
                               char **ret_recorded)
@@ -76,7 +48,7 @@ static struct bench *replayed(const char *name, uint64_t memory, bool vga, enum 
     *ret_recorded = load(name);
     for (const char *line = *ret_recorded; *line; line = next_line(line)) {
         if (option_rom && strncmp(line, WRITE_PROTECT, strlen(WRITE_PROTECT)) == 0)
-            run_option_rom(bench, option_rom);
+            replay_option_rom(bench, option_rom);
         replay_write(bench, line);
     }
     assert_int_equal(bench->logs, 0);

@@ -67,19 +67,30 @@ static inline void normalise(const char *line, size_t len, char out[REPLAY_LINE]
     }
 }
 
-static inline void compare(const char *recorded, const char *ours)
+/* The number of the first line that differs, with both as compared; 0: none does. */
+static inline unsigned first_difference(const char *recorded, const char *ours, char want[REPLAY_LINE],
+                                        char have[REPLAY_LINE])
 {
     for (unsigned number = 1; *recorded || *ours; number++) {
         size_t a = strcspn(recorded, "\n"), b = strcspn(ours, "\n");
-        char want[REPLAY_LINE], have[REPLAY_LINE];
 
         normalise(recorded, a, want);
         normalise(ours, b, have);
         if (strcmp(want, have) != 0)
-            fail_msg("line %u: recorded \"%s\", ours \"%s\"", number, want, have);
+            return number;
         recorded += a + (recorded[a] == '\n');
         ours += b + (ours[b] == '\n');
     }
+    return 0;
+}
+
+static inline void compare(const char *recorded, const char *ours)
+{
+    char want[REPLAY_LINE], have[REPLAY_LINE];
+    unsigned number = first_difference(recorded, ours, want, have);
+
+    if (number)
+        fail_msg("line %u: recorded \"%s\", ours \"%s\"", number, want, have);
 }
 
 static inline void replay_write(struct bench *bench, const char *recorded)
@@ -129,7 +140,6 @@ static inline void replay_option_rom(struct bench *bench, uint64_t base)
     out16(bench, VAPIC_PORT, VAPIC_ROM_WORD);
     pci_bus_set_processors(machine_pci(bench->machine), &kept);
     assert_int_equal(bench->used, used);
-    assert_string_equal(seen_at(bench, base), "pc.ram");
 }
 
 /* Open a machine and start it, with firmware of the recorded machines' size. */

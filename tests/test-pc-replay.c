@@ -47,8 +47,10 @@ static struct bench *replayed(const char *name, uint64_t memory, bool vga, enum 
     replay_open(bench, &config);
     *ret_recorded = load(name);
     for (const char *line = *ret_recorded; *line; line = next_line(line)) {
-        if (option_rom && strncmp(line, WRITE_PROTECT, strlen(WRITE_PROTECT)) == 0)
+        if (option_rom && strncmp(line, WRITE_PROTECT, strlen(WRITE_PROTECT)) == 0) {
             replay_option_rom(bench, option_rom);
+            assert_string_equal(seen_at(bench, option_rom), "pc.ram");
+        }
         replay_write(bench, line);
     }
     assert_int_equal(bench->logs, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test-pc-interp.c - interpreted processors: what they access and how, interrupts and faults, time, being held and stopped, what is
- * refused, and that two runs are one.
+ * test-pc-interp.c - interpreted processors: what they access and how, interrupts and faults, time, being held and stopped, and what
+ * is refused. That two runs are one: test-pc-interp-twice.c.
  *
  * A payload is the first bytes of the firmware, at f000:0000. It says that it is done with a character at port 0x402, and leaves
  * what it found from RESULTS on.
@@ -12,13 +12,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <sched.h>
 
 #include "cpu.h"
-#include "firmware.h"
 #include "pc-machine.h"
 #include "random.h"
-#include "vga.h"
 
 #define RESULTS 0x1000u
 #define MEMORY (UINT64_C(16) << 20)
@@ -652,121 +649,6 @@ static void test_time(void **state)
     bench_free(bench);
 }
 
-/* --- Twice the same -------------------------------------------------------------------------------------------------- */
-
-struct run {
-    struct bench *bench;
-    struct pc_cpus_stats stats;
-    uint64_t hash;
-};
-
-static void freeze_at_end(void *opaque, char c)
-{
-    struct bench *bench = opaque;
-
-    bench_console(opaque, c);
-    if (atomic_load(&bench->console_len) >= 18 &&
-        memmem(bench->console + atomic_load(&bench->console_len) - 18, 18, "No bootable device", 18))
-        machine_freeze(bench->machine);
-}
-
-static bool seen_end(struct bench *bench)
-{
-    return memmem(bench->console, atomic_load(&bench->console_len), "No bootable device", 18) ||
-           atomic_load(&bench->event);
-}
-
-static uint64_t hash_ram(struct bench *bench)
-{
-    uint64_t hash = 14695981039346656037u, words[512];
-
-    for (uint64_t addr = 0; addr < UINT64_C(128) << 20; addr += sizeof(words)) {
-        if (addr >= 0xa0000 && addr < 0x100000)
-            continue;
-        (void)gmem_space_read(machine_memory(bench->machine), addr, GMEM_ATTRS_NONE, words, sizeof(words));
-        for (unsigned i = 0; i < 512; i++)
-            hash = (hash ^ words[i]) * 1099511628211u;
-    }
-    return hash;
-}
-
-/* Lines without where host memory is. */
-static void slot_line(void *opaque, const char *line)
-{
-    const char *from = strstr(line, " ua="), *to = from ? strchr(from + 1, ' ') : NULL;
-    char text[256];
-
-    snprintf(text, sizeof(text), "%.*s%s", (int)(from ? from - line : 0), line, to ? to : line);
-    bench_line(opaque, text);
-}
-
-/* disturbed: with the processors held and let go all the time. */
-static void boot(struct run *run, void *bios, size_t bios_len, void *rom, size_t rom_len, unsigned cpus, bool disturbed)
-{
-    struct pc_error error = {""};
-    struct pc_config config;
-
-    run->bench = bench_new();
-    config = bench_config(run->bench, UINT64_C(128) << 20, true);
-    config.accel = PC_ACCEL_INTERP;
-    config.cpus = cpus;
-    config.firmware = bios;
-    config.firmware_len = bios_len;
-    config.vga_rom = rom;
-    config.vga_rom_len = rom_len;
-    config.hooks.console = freeze_at_end;
-    config.hooks.trace_slot = slot_line;
-    bench_open(run->bench, &config);
-    if (machine_start(run->bench->machine, &error))
-        fail_msg("not started: %s", error.text);
-    for (unsigned i = 0; disturbed && i < 100000 && !seen_end(run->bench); i++) {
-        machine_hold(run->bench->machine, true);
-        machine_hold(run->bench->machine, false);
-        sched_yield();
-    }
-    if (!wait_until(seen_end, run->bench, 120))
-        fail_msg("the firmware did not come to its end:\n%s", run->bench->console);
-    machine_stop(run->bench->machine);
-    if (atomic_load(&run->bench->event))
-        fail_msg("%s", run->bench->event_text);
-    assert_true(machine_executed(run->bench->machine, &run->stats));
-    run->hash = hash_ram(run->bench);
-}
-
-static void check_same(const struct run *one, const struct run *two)
-{
-    assert_int_equal(one->stats.instructions, two->stats.instructions);
-    assert_int_equal(one->stats.virtual_ns, two->stats.virtual_ns);
-    assert_string_equal(one->bench->console, two->bench->console);
-    assert_string_equal(one->bench->lines, two->bench->lines);
-    assert_int_equal(one->hash, two->hash);
-}
-
-static void test_seabios_twice(void **state)
-{
-    void *bios = NULL, *rom = NULL;
-    size_t bios_len = 0, rom_len = 0;
-    struct pc_error error = {""};
-    struct run one, two;
-
-    (void)state;
-    if (firmware_load(FIRMWARE_BIOS, PC_FIRMWARE_UNIT, PC_FIRMWARE_MAX, &bios, &bios_len, &error) ||
-        firmware_load(FIRMWARE_VGA_ROM, 1, VGA_OPTION_ROM_MAX, &rom, &rom_len, &error)) {
-        print_message("%s\n", error.text);
-        free(bios);
-        skip();
-    }
-    for (unsigned cpus = 1; cpus <= 2; cpus++) {
-        boot(&one, bios, bios_len, rom, rom_len, cpus, false);
-        boot(&two, bios, bios_len, rom, rom_len, cpus, true);
-        check_same(&one, &two);
-        bench_free(one.bench);
-        bench_free(two.bench);
-    }
-    free(bios);
-    free(rom);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -775,7 +657,7 @@ int main(void)
         cmocka_unit_test(test_timer),    cmocka_unit_test(test_step),      cmocka_unit_test(test_nmi),
         cmocka_unit_test(test_two),      cmocka_unit_test(test_anything),  cmocka_unit_test(test_refused),
         cmocka_unit_test(test_odd),      cmocka_unit_test(test_held),      cmocka_unit_test(test_held_idle),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_time),      cmocka_unit_test(test_seabios_twice),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

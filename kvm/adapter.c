@@ -2,8 +2,8 @@
 /*
  * adapter.c - owns the table of a space's slots and keeps it, and KVM's, as the space's view says.
  *
- * A listener. Between begin and commit it only notes what it hears; commit nets the notes, plans (slotplan.c) and
- * makes the calls. Everything but the counters, which any thread may read, is touched under the vm's writer turn
+ * A listener. Between begin and commit it only notes what it hears (notes.c); commit nets the notes, plans (slotplan.c)
+ * and makes the calls. Everything but the counters, which any thread may read, is touched under the vm's writer turn
  * only.
  *
  *  (a) The table is what the kernel has: it is changed after, and only after, a call that succeeded.
@@ -24,6 +24,7 @@
  * plans are made from the net changes alone.
  */
 #include "internal.h"
+#include "notes.h"
 #include "wanted.h"
 
 #include <errno.h>
@@ -34,29 +35,7 @@
 
 #include <gmem/kvm.h>
 #include <gmem/listener.h>
-#include <gmem/ram.h>
 #include <gmem/vm.h>
-
-enum note_kind {
-    NOTE_DEL,
-    NOTE_ADD,
-    NOTE_LOG,
-};
-
-/* One callback heard. The first five members say of which range, and order them; seq is when. */
-struct note {
-    uint64_t first;
-    uint64_t last;
-    uint64_t offset;
-    uintptr_t region; /* for comparison only */
-    uint32_t attrs;   /* without logging clients */
-    enum note_kind kind;
-    size_t seq;
-    uint32_t flags; /* ADD: KVM_MEM_* */
-    bool log;       /* LOG: somebody wants it */
-    bool slot;      /* ADD: it has memory that can be slots, namely run */
-    struct gmem__run run;
-};
 
 struct gmem_kvm {
     gmem_vm *vm;
@@ -71,16 +50,7 @@ struct gmem_kvm {
     bool damaged; /* a call could not be taken back: the slots are not what they should be */
     bool log_all; /* KVM_MEM_LOG_DIRTY_PAGES on every slot, besides those whose own flags have it */
 
-    struct note *notes;
-    size_t note_count, note_room;
-
-    /* What is planned from; kept for its memory. */
-    struct gmem__span *gone;
-    struct gmem__run *runs;
-    struct gmem__relog *relogs;
-    size_t gone_count, run_count, relog_count;
-    size_t gone_room, run_room, relog_room;
-
+    struct gmem__notes notes;
     struct gmem__slotplan plan;
     struct gmem__slotplan last;  /* the plan of the latest commit, if that may yet be undone */
     bool undoing;                /* this commit takes last back */
@@ -221,223 +191,19 @@ static int do_plan(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
     return err;
 }
 
-/* --- noting what changes --- */
-
-/*
- * Room for count more notes and, because an undo makes as many again and must not fail, for their opposites.
- */
-static int reserve_notes(struct gmem_kvm *kvm, size_t more)
-{
-    void *array = kvm->notes;
-    int err = gmem__kvm_grow(&array, &kvm->note_room, 2 * (kvm->note_count + more), sizeof(*kvm->notes));
-
-    kvm->notes = array;
-    /* Inside an undo the room is there, though not twice. */
-    return kvm->note_count + more <= kvm->note_room ? 0 : err;
-}
-
-static int take_note(struct gmem_kvm *kvm, const struct gmem_section *section, enum note_kind kind,
-                     struct note **ret_note)
-{
-    int err = reserve_notes(kvm, 1);
-    struct note *note;
-
-    if (err)
-        return err;
-    note = &kvm->notes[kvm->note_count];
-    memset(note, 0, sizeof(*note));
-    note->first = section->first;
-    note->last = section->last;
-    note->offset = section->offset;
-    note->region = (uintptr_t)section->region;
-    note->attrs = section->attrs & ~GMEM_RANGE_LOG_MASK;
-    note->kind = kind;
-    note->seq = kvm->note_count++;
-    *ret_note = note;
-    return 0;
-}
-
-static bool keeps(const struct gmem_kvm *kvm)
-{
-    return kvm->options.policy == GMEM_KVM_POLICY_KEEP;
-}
-
-/* Whether a section's memory can be given to the guest, and how. */
-static bool wants_slot(const struct gmem_kvm *kvm, const struct gmem_section *section, uint32_t *ret_flags)
-{
-    bool device = gmem_region_kind(section->region) == GMEM_KIND_ROMD;
-    bool readonly = keeps(kvm) ? section->attrs & GMEM_RANGE_READONLY : gmem_region_readonly(section->region);
-
-    if (device && !(section->attrs & GMEM_RANGE_ROMD))
-        return false;
-    *ret_flags = 0;
-    if (readonly || device)
-        *ret_flags |= (uint32_t)KVM_MEM_READONLY;
-    if (section->attrs & GMEM_RANGE_LOG_MASK)
-        *ret_flags |= log_flag;
-    return true;
-}
-
-static uint64_t rebase_of(const gmem_ram *ram)
-{
-    return ram ? gmem_ram_offset(ram) - (uintptr_t)gmem_ram_host(ram) : 0;
-}
-
-static int on_region_add(struct gmem_listener *listener, const struct gmem_section *section)
-{
-    struct gmem_kvm *kvm = listener->opaque;
-    void *host = gmem_section_host(section);
-    struct note *note;
-    int err = take_note(kvm, section, NOTE_ADD, &note);
-
-    if (err)
-        return err;
-    if (host && wants_slot(kvm, section, &note->flags))
-        note->slot = gmem__run_trim(section->first, section->last, (uintptr_t)host, kvm->options.page_size, &note->run);
-    note->run.block = (uintptr_t)gmem_region_ram(section->region);
-    if (note->slot && kvm->options.ram_offsets)
-        note->run.rebase = rebase_of(gmem_region_ram(section->region));
-    return 0;
-}
-
-static int on_region_del(struct gmem_listener *listener, const struct gmem_section *section)
-{
-    struct note *note;
-
-    return take_note(listener->opaque, section, NOTE_DEL, &note);
-}
-
-static int on_log(struct gmem_listener *listener, const struct gmem_section *section, unsigned before, unsigned after)
-{
-    struct note *note;
-    int err = take_note(listener->opaque, section, NOTE_LOG, &note);
-
-    (void)before;
-    if (err)
-        return err;
-    note->log = after != 0;
-    return 0;
-}
-
-/* --- netting them --- */
-
-static int compare_ranges(const struct note *a, const struct note *b)
-{
-    if (a->first != b->first)
-        return a->first < b->first ? -1 : 1;
-    if (a->last != b->last)
-        return a->last < b->last ? -1 : 1;
-    if (a->offset != b->offset)
-        return a->offset < b->offset ? -1 : 1;
-    if (a->region != b->region)
-        return a->region < b->region ? -1 : 1;
-    if (a->attrs != b->attrs)
-        return a->attrs < b->attrs ? -1 : 1;
-    return 0;
-}
-
-static int compare_notes(const void *left, const void *right)
-{
-    const struct note *a = left;
-    const struct note *b = right;
-    int order = compare_ranges(a, b);
-
-    if (order)
-        return order;
-    return a->seq < b->seq ? -1 : a->seq > b->seq;
-}
-
-static int reserve_input(struct gmem_kvm *kvm, size_t notes, size_t runs)
-{
-    void *gone = kvm->gone;
-    void *relogs = kvm->relogs;
-    void *array = kvm->runs;
-    int err = gmem__kvm_grow(&gone, &kvm->gone_room, notes, sizeof(*kvm->gone));
-
-    kvm->gone = gone;
-    if (!err)
-        err = gmem__kvm_grow(&relogs, &kvm->relog_room, notes, sizeof(*kvm->relogs));
-    kvm->relogs = relogs;
-    if (!err)
-        err = gmem__kvm_grow(&array, &kvm->run_room, runs, sizeof(*kvm->runs));
-    kvm->runs = array;
-    return err;
-}
-
-/* Enter what the notes [note, end) of one range come to. Only the reference has a slot for each range. */
-static int net_range(struct gmem_kvm *kvm, const struct note *note, const struct note *end)
-{
-    const uint64_t largest = keeps(kvm) ? UINT64_MAX : kvm->options.max_slot_bytes;
-    const struct note *add = NULL;
-    const struct note *log = NULL;
-    uint64_t first = note->first;
-    uint64_t last = note->last;
-    size_t pieces;
-    size_t i;
-    int net = 0;
-    int err;
-
-    for (; note < end; note++) {
-        if (note->kind == NOTE_LOG) {
-            log = note;
-            continue;
-        }
-        net += note->kind == NOTE_ADD ? 1 : -1;
-        add = note->kind == NOTE_ADD ? note : NULL;
-        log = NULL;
-    }
-    if (net < 0)
-        kvm->gone[kvm->gone_count++] = (struct gmem__span){first, last};
-    if (net == 0 && log)
-        kvm->relogs[kvm->relog_count++] = (struct gmem__relog){first, last, log->log};
-    if (net <= 0 || !add || !add->slot)
-        return 0;
-    pieces = gmem__run_pieces(&add->run, largest);
-    if (pieces > GMEM__SLOTS_MAX)
-        return -ENOSPC;
-    err = reserve_input(kvm, 0, kvm->run_count + pieces);
-    for (i = 0; i < pieces && !err; i++) {
-        struct gmem__run run = gmem__run_piece(&add->run, largest, i);
-
-        run.flags = add->flags & ~log_flag;
-        if (log ? log->log : (add->flags & log_flag) != 0)
-            run.flags |= log_flag;
-        kvm->runs[kvm->run_count++] = run;
-    }
-    return err;
-}
-
-/* Turn the notes into the planner's input: rising, disjoint (each list's ranges are of one view). */
-static int net_notes(struct gmem_kvm *kvm)
-{
-    size_t i;
-    size_t end;
-    int err = reserve_input(kvm, kvm->note_count, kvm->note_count);
-
-    kvm->gone_count = 0;
-    kvm->run_count = 0;
-    kvm->relog_count = 0;
-    if (kvm->note_count > 1)
-        qsort(kvm->notes, kvm->note_count, sizeof(*kvm->notes), compare_notes);
-    for (i = 0; i < kvm->note_count && !err; i = end) {
-        for (end = i + 1; end < kvm->note_count && !compare_ranges(&kvm->notes[i], &kvm->notes[end]);)
-            end++;
-        err = net_range(kvm, &kvm->notes[i], &kvm->notes[end]);
-    }
-    return err;
-}
+/* --- planning --- */
 
 static int plan_reference(struct gmem_kvm *kvm)
 {
     const struct gmem__slotplan_input input = {
         .slots = &kvm->slots,
         .max_slots = kvm->options.max_slots,
-        .gone = kvm->gone,
-        .gone_count = kvm->gone_count,
-        .run = kvm->runs,
-        .run_count = kvm->run_count,
-        .relog = kvm->relogs,
-        .relog_count = kvm->relog_count,
+        .gone = kvm->notes.gone,
+        .gone_count = kvm->notes.gone_count,
+        .run = kvm->notes.run,
+        .run_count = kvm->notes.run_count,
+        .relog = kvm->notes.relog,
+        .relog_count = kvm->notes.relog_count,
         .undo = kvm->undoing ? &kvm->last : NULL,
     };
 
@@ -448,12 +214,12 @@ static int plan_keep(struct gmem_kvm *kvm)
 {
     static const struct gmem__span everything = {0, UINT64_MAX};
     const struct gmem__wanted_change change = {
-        .gone = kvm->gone,
-        .gone_count = kvm->gone_count,
-        .run = kvm->runs,
-        .run_count = kvm->run_count,
-        .relog = kvm->relogs,
-        .relog_count = kvm->relog_count,
+        .gone = kvm->notes.gone,
+        .gone_count = kvm->notes.gone_count,
+        .run = kvm->notes.run,
+        .run_count = kvm->notes.run_count,
+        .relog = kvm->notes.relog,
+        .relog_count = kvm->notes.relog_count,
     };
     struct gmem__keep_input input = {
         .slots = &kvm->slots,
@@ -475,16 +241,16 @@ static int plan_keep(struct gmem_kvm *kvm)
 
 static int make_plan(struct gmem_kvm *kvm)
 {
-    int err = net_notes(kvm);
+    int err = gmem__notes_net(&kvm->notes);
 
     if (err)
         return err;
-    err = keeps(kvm) ? plan_keep(kvm) : plan_reference(kvm);
+    err = kvm->options.policy == GMEM_KVM_POLICY_KEEP ? plan_keep(kvm) : plan_reference(kvm);
     /* (d): the opposite of this plan is as long, and its runs are at most what is removed here. */
     if (!err)
         err = gmem__slots_reserve(&kvm->slots, kvm->slots.count + kvm->plan.count);
     if (!err)
-        err = reserve_input(kvm, 0, kvm->plan.count);
+        err = gmem__notes_reserve_runs(&kvm->notes, kvm->plan.count);
     if (!err)
         err = gmem__slotplan_reserve(&kvm->last, kvm->plan.count);
     return err;
@@ -536,7 +302,29 @@ static bool mend_logs(struct gmem_kvm *kvm)
     return mended;
 }
 
-/* --- begin and commit --- */
+/* --- the listener --- */
+
+static int on_region_add(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    struct gmem_kvm *kvm = listener->opaque;
+
+    return gmem__notes_add(&kvm->notes, section);
+}
+
+static int on_region_del(struct gmem_listener *listener, const struct gmem_section *section)
+{
+    struct gmem_kvm *kvm = listener->opaque;
+
+    return gmem__notes_del(&kvm->notes, section);
+}
+
+static int on_log(struct gmem_listener *listener, const struct gmem_section *section, unsigned before, unsigned after)
+{
+    struct gmem_kvm *kvm = listener->opaque;
+
+    (void)before;
+    return gmem__notes_log(&kvm->notes, section, after != 0);
+}
 
 /* A begin of an undo takes back the latest commit here. */
 static int on_begin(struct gmem_listener *listener)
@@ -569,7 +357,7 @@ static int on_commit(struct gmem_listener *listener)
     kvm->plan = last;
     if (!may_be_undone)
         kvm->last.count = 0;
-    kvm->note_count = 0;
+    gmem__notes_forget(&kvm->notes);
     kvm->undoing = false;
     return 0;
 }
@@ -628,10 +416,7 @@ static void free_kvm(struct gmem_kvm *kvm)
     free(kvm->slots.slot);
     free(kvm->plan.op);
     free(kvm->last.op);
-    free(kvm->gone);
-    free(kvm->runs);
-    free(kvm->relogs);
-    free(kvm->notes);
+    gmem__notes_free(&kvm->notes);
     free(kvm);
 }
 
@@ -669,6 +454,7 @@ int gmem_kvm_create(gmem_space *space, const struct gmem_kvm_options *options, g
     if (!err) {
         kvm->space = space;
         kvm->vm = gmem_space_vm(space);
+        kvm->notes.options = &kvm->options;
         make_listener(kvm);
         err = gmem_listener_register(kvm->vm, space, &kvm->listener);
     }

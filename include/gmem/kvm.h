@@ -91,6 +91,10 @@ struct gmem_kvm_options {
      * it. The thread may be a vCPU's own, which is outside of KVM_RUN then and not to be waited
      * for. Waiting for a vCPU that waits for the turn, or for a lock that this thread has, would
      * never end unless it counts as outside; one that has left KVM_RUN does.
+     *
+     * Each adapter looks at its own slots only. Of two with different as_ids, one commit changes first the one's
+     * slots and then the other's, with a pair for each of them that cuts; in between, processors that run in
+     * the one address space have the new map and in the other the old one.
      */
     void (*pause)(void *opaque);
     void (*resume)(void *opaque);

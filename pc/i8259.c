@@ -201,11 +201,6 @@ uint8_t i8259_acknowledge(struct i8259 *pics)
     return vector;
 }
 
-bool i8259_pending(const struct i8259 *pics)
-{
-    return pics->level;
-}
-
 void i8259_set(struct i8259 *pics, unsigned n, int level)
 {
     if (n >= I8259_INPUTS || n == I8259_CASCADE)

@@ -28,8 +28,6 @@ void i8259_destroy(struct i8259 *pics);
 /* Input n, 0 to I8259_INPUTS - 1; 8 to 15 are the second controller's. Nothing is connected to I8259_CASCADE but that one. */
 void i8259_set(struct i8259 *pics, unsigned n, int level);
 
-/* INTR. */
-bool i8259_pending(const struct i8259 *pics);
 /*
  * The processor's two INTA cycles: the vector. Without a request it is input 7's of the first controller, or of the second
  * if the first asked it, and no input is in service by that (the spurious interrupt; 231468, "the interrupt request

@@ -254,12 +254,39 @@ static void test_needs_set(void **state)
     world_free(world);
 }
 
+/* Who was compiled before there was such an option has other bytes there. */
+static int note_host(void *opaque, const struct kvm_userspace_memory_region *call)
+{
+    const struct world *world = opaque;
+    uintptr_t ram = (uintptr_t)gmem_ram_host(world->ram_block), rom = (uintptr_t)gmem_ram_host(world->rom_block);
+
+    assert_true(call->userspace_addr - ram < RAM_SIZE || call->userspace_addr - rom < 0x20000);
+    return 0;
+}
+
+static void test_older_caller(void **state)
+{
+    struct world *world = world_new(GMEM_KVM_POLICY_KEEP, true);
+    struct gmem_kvm_options options = options_of(world, GMEM_KVM_POLICY_KEEP);
+    gmem_kvm *kvm;
+
+    (void)state;
+    options.struct_size = offsetof(struct gmem_kvm_options, ram_offsets);
+    options.as_id = 1;
+    options.set = note_host;
+    options.trace = NULL;
+    assert_int_equal(gmem_kvm_create(world->space, &options, &kvm), 0);
+    gmem_kvm_destroy(kvm);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_told_the_same),
         cmocka_unit_test(test_foreach_tells_host_addresses),
         cmocka_unit_test(test_needs_set),
+        cmocka_unit_test(test_older_caller),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,22 +232,13 @@ static struct bench *planned(enum pc_accel accel, enum gmem_kvm_policy policy, u
 {
     struct bench *bench = bench_new();
     struct pc_config config = bench_config(bench, MEMORY, true);
-    struct pc_error error = {""};
-    int err;
 
     config.accel = accel;
     config.policy = policy;
     config.smm = true;
     config.set = calls ? count_set : NULL;
     config.set_opaque = calls;
-    err = machine_create(&config, &bench->machine, &error);
-    if (err == -ENOTSUP && accel == PC_ACCEL_INTERP) {
-        print_message("%s\n", error.text);
-        bench_free(bench);
-        skip();
-    }
-    if (err)
-        fail_msg("no machine: %s", error.text);
+    bench_open(bench, &config);
     for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++)
         replay_write(bench, writes[i]);
     return bench;

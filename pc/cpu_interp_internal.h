@@ -109,8 +109,7 @@ struct interp_cpu {
         sel_t seg[6];
     } before;
     jmp_buf abort;
-    bool trapped; /* a single step is to be reported */
-    bool watch;   /* each instruction has to ask whether something may be taken now: interp_may_take() */
+    bool watch; /* each instruction has to ask whether something may be taken now: interp_may_take() */
     bool irq, nmi, nmi_blocked, init, sipi, smi; /* what waits to be taken */
     uint8_t sipi_vector;
     struct {
@@ -216,6 +215,10 @@ bool interp_may_begin(struct interp_cpu *cpu);
 void interp_rep_done(struct interp_cpu *cpu);
 /* The last opcode that was executed (not of 0x0f ones), and its ModRM byte. */
 unsigned interp_last_opcode(const struct interp_cpu *cpu, unsigned *ret_modrm);
+/* Whether the latest instruction keeps interrupts, NMIs and SMIs off for one more: MOV SS, POP SS, an STI that did something. */
+bool interp_in_shadow(const struct interp_cpu *cpu);
+/* Whether a single step is to be reported, which comes before whatever else there is. */
+bool interp_traps(const struct interp_cpu *cpu);
 /* Whether an interrupt or NMI that waits can be taken before the next instruction. Notices that an NMI's handler has ended. */
 bool interp_may_take(struct interp_cpu *cpu);
 

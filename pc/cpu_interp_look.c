@@ -222,6 +222,8 @@ static void look_at_second(struct interp_cpu *cpu, uint8_t byte)
 
     cpu->look.stage = INTERP_DONE;
     switch (byte) {
+    case 0x20: /* MOV from and to control registers */
+    case 0x22:
     case 0x4c: /* CMOVL, CMOVGE, CMOVLE, CMOVG */
     case 0x4d:
     case 0x4e:

@@ -2,7 +2,7 @@
 /*
  * pc/cpu_interp_own.c - instructions that are carried out here, since libx86emu has them not, or has them wrong: shifts by counts
  * that it does not cut to five bits, or by nothing, arithmetic shifts to the right, bits of strings of bits, conditional moves that
- * compare signs, INS and OUTS (which step by 1), divisions (one that overflows, and AAM by 0, ends the process there), XADD, CMPXCHG and CMPXCHG8B.
+ * compare signs, moves of control registers, INS and OUTS (which step by 1), divisions (one that overflows, and AAM by 0, ends the process there), XADD, CMPXCHG and CMPXCHG8B.
  *
  * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. Flags that it leaves undefined stay as they are, but
  * for those of shifts, which are as for a count of 1.
@@ -574,6 +574,27 @@ static void execute_string(struct own *own)
     }
 }
 
+/* MOV from and to control registers. ModRM names a general register, whatever its mod. */
+static void execute_control(struct own *own)
+{
+    x86emu_regs_t *x86 = own->x86;
+    uint32_t modrm = fetch(own, 1), *control = &x86->crx[modrm >> 3 & 7];
+
+    own->size = 4;
+    if (control != &x86->R_CR0 && control != &x86->R_CR2 && control != &x86->R_CR3 && control != &x86->R_CR4)
+        interp_abort(own->cpu, VECTOR_UD, INTERP_NO_ERROR);
+    if (own->opcode == 0x122) {
+        uint32_t value = get_register(own, modrm);
+
+        if (!cpu_interp_smm_valid(control == &x86->R_CR0 ? value : x86->R_CR0,
+                                  control == &x86->R_CR4 ? value : x86->R_CR4))
+            interp_abort(own->cpu, VECTOR_GP, 0);
+        *control = control == &x86->R_CR0 ? value | CR0_ET : value;
+    } else {
+        set_register(own, modrm, *control);
+    }
+}
+
 static bool execute(struct own *own)
 {
     switch (own->opcode) {
@@ -597,6 +618,10 @@ static bool execute(struct own *own)
     case 0xf6:
     case 0xf7:
         execute_divide(own);
+        return true;
+    case 0x120:
+    case 0x122:
+        execute_control(own);
         return true;
     case 0x14c:
     case 0x14d:

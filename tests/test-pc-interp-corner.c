@@ -106,6 +106,38 @@ static void test_limits(void **state)
     bench_free(bench);
 }
 
+/* --- Control registers ----------------------------------------------------------------------------------------------- */
+
+/* What no processor can have is refused, and not found by RSM. */
+PAYLOAD(control, FLAT("control")
+                     GATE("13", "11f", "0x8e00", "8") GATE("6", "12f", "0x8e00",
+                                                           "8") "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl "
+                                                                "0x1ff8; xorl %ebp, %ebp\n"
+                                                                "movl $0x14, %ebx; movl %ebx, %cr4; movl $0x800, %eax; "
+                                                                "movl %eax, %cr4; movl %cr4, %eax; movl %eax, 0x1008\n"
+                                                                "movl $0x20000011, %eax; movl %eax, %cr0; movl "
+                                                                "$0x80000010, %eax; movl %eax, %cr0\n"
+                                                                "movl $1, %eax; movl %eax, %cr0; movl %cr0, %ecx; movl "
+                                                                "%ecx, 0x100c\n" /* ET is always set */
+                                                                ".byte 0x0f, 0x22, 0xe8, 0x0f, 0x20, 0xc8, 0x0f, 0x20, "
+                                                                "0xf8\n" /* CR5, CR1, CR7 */
+                                                                "movl $0x12345000, %eax; movl %eax, %cr3; .byte 0x0f, "
+                                                                "0x20, 0x19; movl %ecx, 0x1010\n" /* mod is no matter */
+        DONE "11: incl 0x1000; addl $4, %esp; addl $3, (%esp); iretl\n 12: incl 0x1004; addl $3, (%esp); iretl\n");
+
+static void test_control(void **state)
+{
+    struct bench *bench = RUN(control);
+
+    (void)state;
+    assert_int_equal(result(bench, 0), 3);
+    assert_int_equal(result(bench, 1), 3);
+    assert_int_equal(result(bench, 2), 0x14);
+    assert_int_equal(result(bench, 3), 0x11);
+    assert_int_equal(result(bench, 4), 0x12345000);
+    bench_free(bench);
+}
+
 /* --- System management mode ------------------------------------------------------------------------------------------ */
 
 /* Copy a handler (labels 31 and 32 in the payload) to where a reset has SMIs go; and the second processor's code (21, 22) to 0x4000. */
@@ -206,6 +238,7 @@ int main(void)
 #if defined(__x86_64__) || defined(__i386__)
         cmocka_unit_test(test_stepped),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_control),
         cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_nmi),
         cmocka_unit_test(test_init),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "monitor.h"
 #include "pc-payload.h"
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -109,20 +110,19 @@ static void test_limits(void **state)
 /* --- Control registers ----------------------------------------------------------------------------------------------- */
 
 /* What no processor can have is refused, and not found by RSM. */
-PAYLOAD(control, FLAT("control")
-                     GATE("13", "11f", "0x8e00", "8") GATE("6", "12f", "0x8e00",
-                                                           "8") "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl "
-                                                                "0x1ff8; xorl %ebp, %ebp\n"
-                                                                "movl $0x14, %ebx; movl %ebx, %cr4; movl $0x800, %eax; "
-                                                                "movl %eax, %cr4; movl %cr4, %eax; movl %eax, 0x1008\n"
-                                                                "movl $0x20000011, %eax; movl %eax, %cr0; movl "
-                                                                "$0x80000010, %eax; movl %eax, %cr0\n"
-                                                                "movl $1, %eax; movl %eax, %cr0; movl %cr0, %ecx; movl "
-                                                                "%ecx, 0x100c\n" /* ET is always set */
-                                                                ".byte 0x0f, 0x22, 0xe8, 0x0f, 0x20, 0xc8, 0x0f, 0x20, "
-                                                                "0xf8\n" /* CR5, CR1, CR7 */
-                                                                "movl $0x12345000, %eax; movl %eax, %cr3; .byte 0x0f, "
-                                                                "0x20, 0x19; movl %ecx, 0x1010\n" /* mod is no matter */
+PAYLOAD(control, FLAT("control") GATE("13", "11f", "0x8e00", "8")
+                     GATE("6", "12f", "0x8e00", "8") "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl "
+                                                     "0x1ff8; xorl %ebp, %ebp\n"
+                                                     "movl $0x14, %ebx; movl %ebx, %cr4; movl $0x800, %eax; "
+                                                     "movl %eax, %cr4; movl %cr4, %eax; movl %eax, 0x1008\n"
+                                                     "movl $0x20000011, %eax; movl %eax, %cr0; movl "
+                                                     "$0x80000010, %eax; movl %eax, %cr0\n"
+                                                     "movl $1, %eax; movl %eax, %cr0; movl %cr0, %ecx; movl "
+                                                     "%ecx, 0x100c\n" /* ET is always set */
+                                                     ".byte 0x0f, 0x22, 0xe8, 0x0f, 0x20, 0xc8, 0x0f, 0x20, "
+                                                     "0xf8\n" /* CR5, CR1, CR7 */
+                                                     "movl $0x12345000, %eax; movl %eax, %cr3; .byte 0x0f, "
+                                                     "0x20, 0x19; movl %ecx, 0x1010\n" /* mod is no matter */
         DONE "11: incl 0x1000; addl $4, %esp; addl $3, (%esp); iretl\n 12: incl 0x1004; addl $3, (%esp); iretl\n");
 
 static void test_control(void **state)
@@ -182,8 +182,9 @@ PAYLOAD(nmi_in_smm, FLAT("nmi_in_smm") GATE("2", "11f", "0x8e00", "8") SMI_HANDL
         "movw $0x3ff, 0x1ff0; movl $0, 0x1ff2; movw $(0x8000 + 33f - 31f), 8; movw $0x3000, 10\n"
         "movl $0x4200, 0xfee00300; nop; movl $1, 0x1020; movl $0x4200, 0xfee00300; nop\n" DONE
         "11: incl 0x1000; movl 0x1010, %eax; movl %eax, 0x1004; iretl\n"
-        ".code16\n31: cmpb $0, 0x1020; jne 34f; addr32 movl $0x4400, 0xfee00300; nop; incl 0x1010; rsm\n"
-        "34: lidtl 0x1ff0; pushw $2; pushw $0x3000; pushw $(0x8000 + 35f - 31b); addr32 movl $0x4400, 0xfee00300\n"
+        ".code16\n31: cmpb $0, 0x1020; jne 34f; movl $0xfee00300, %ebx; movl $0x4400, (%ebx); nop; incl 0x1010; rsm\n"
+        "34: lidtl 0x1ff0; pushw $2; pushw $0x3000; pushw $(0x8000 + 35f - 31b); movl $0xfee00300, %ebx; movl $0x4400, "
+        "(%ebx)\n"
         "nop; movl 0x1008, %eax; movl %eax, 0x100c; iretw; 35: nop; incl 0x1010; rsm\n"
         "33: incl 0x1008; iretw\n 32:\n");
 
@@ -221,6 +222,74 @@ static void test_init(void **state)
     bench_free(bench);
 }
 
+/* --- Maps that change ------------------------------------------------------------------------------------------------ */
+
+/*
+ * One processor hides a word in SMRAM, and then goes on to change PAM and SMRAM's other bits, and to come into the mode, where
+ * it finds the word. The other one looks for it from outside all the time: it does not find it.
+ */
+#define CONFIG(reg, value)                                                                                             \
+    "movw $0xcf8, %dx; movl $0x80000000 | (" reg " & ~3), %eax; outl %eax, %dx; movw $0xcfc | (" reg " & 3), %dx\n"    \
+    "movb " value ", %al; outb %al, %dx\n"
+PAYLOAD(
+    secret,
+    FLAT("secret") SMI_HANDLER SECOND_BEGINS("0x1000")
+        CONFIG("0x72", "$0x4a") "movl $0x5ec2e700, 0xa9000; movl $1, 0x1004\n" CONFIG(
+            "0x72",
+            "$0x0a") "movl $2, 0x1004; movl $2000, %ecx; movl $0, 0xfee00310; xorl %ebx, %ebx\n"
+                     "2: movl $0x4200, 0xfee00300; xorb $0x33, %bl; xorb $0x08, %bh\n" CONFIG("0x5a", "%bl") CONFIG(
+                         "0x72",
+                         "%bh") "cmpl $0x5ec2e700, 0xa9000; jne 3f; incl 0x1010; 3: decl %ecx; jnz 2b\n" CONFIG("0x72",
+                                                                                                                "$0x1a")
+                         DONE
+    "20: movw $0x10, %ax; movw %ax, %ds; movl $0x5ec2e700, %eax; movl $1, 0x1000; 4: cmpl $2, 0x1004; jne 4b\n"
+    "5: incl 0x1008; cmpl 0xa9000, %eax; jne 5b; incl 0x100c; jmp 5b\n" SECOND_IS_FLAT(
+        "secret") ".code16\n31: movl $0xa9000, %ebx; cmpl $0x5ec2e700, (%ebx); jne 6f; incl 0x1014; 6: incl 0x1018; "
+                  "rsm\n 32:\n");
+
+static void say(struct bench *bench, const char *command)
+{
+    char line[64], *answer = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&answer, &size);
+
+    assert_non_null(out);
+    snprintf(line, sizeof(line), "%s", command);
+    assert_true(monitor_execute(bench->machine, line, out));
+    assert_int_equal(fclose(out), 0);
+    free(answer);
+}
+
+static void test_secret(void **state)
+{
+    static const char *const commands[] = {"info mtree -f", "x /64xw 0xa8ff0",    "stop",          "info slots",
+                                           "cont",          "info dirty",         "info mtree -o", "info status",
+                                           "info pci",      "xp /16xb 0xfee00000"};
+    struct bench *bench = bench_new();
+    struct pc_config config = bench_config(bench, MEMORY, true);
+
+    (void)state;
+    config.accel = PC_ACCEL_INTERP;
+    config.smm = true;
+    config.cpus = 2;
+    config.dimm_slots = 1;
+    config.memory_max = 2 * MEMORY;
+    memcpy(bench->firmware, secret_begin, (size_t)(secret_end - secret_begin));
+    memcpy(bench->firmware + FIRMWARE_SIZE - 16, "\xea\x00\x00\x00\xf0", 5);
+    bench_open(bench, &config);
+    start(bench);
+    for (unsigned i = 0; !at_end(bench) && i < 100000; i++)
+        say(bench, commands[i % (sizeof(commands) / sizeof(commands[0]))]);
+    finish(bench);
+    assert_true(result(bench, 2) > 1000);
+    assert_int_equal(result(bench, 3), 0);
+    assert_int_equal(result(bench, 4), 0);
+    /* Without G_SMRAME the mode does not see it either, every other time from the third on. */
+    assert_int_equal(result(bench, 6), 2000);
+    assert_int_equal(result(bench, 5), 1001);
+    bench_free(bench);
+}
+
 #else
 
 static void test_skipped(void **state)
@@ -242,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_nmi),
         cmocka_unit_test(test_init),
+        cmocka_unit_test(test_secret),
 #else
         cmocka_unit_test(test_skipped),
 #endif

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "irqchip.h"
+#include "machine_internal.h"
 #include "monitor.h"
 #include "pc-payload.h"
 
@@ -222,6 +224,41 @@ static void test_init(void **state)
     bench_free(bench);
 }
 
+/* SMBASE is such that the state goes to the page of the local APIC: it is the one of the processor whose state it is. */
+PAYLOAD(state_in_apic,
+        FLAT("state_in_apic") SMI_HANDLER SECOND_BEGINS(
+            "0x1000") "movl $0x01000000, 0xfee00310; movl $0x4200, 0xfee00300; 2: cmpl $0, 0x1004; je 2b\n"
+                      "movl $0x4200, 0xfee00300; 3: movl 0xfee00020, %eax; jmp 3b\n"
+                      "20: movw $0x10, %ax; movw %ax, %ds; movl $0x1ff, 0xfee000f0; movl $1, 0x1000; 5: jmp "
+                      "5b\n" SECOND_IS_FLAT("state_in_apic") ".code16\n31: movl $0x3fef8, %ebx; movl $0xfedf0200, "
+                                                             "(%ebx); movl $1, 0x1004; rsm\n 32:\n");
+
+static void test_state_in_apic(void **state)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = bench_config(bench, MEMORY, true);
+
+    (void)state;
+    config.accel = PC_ACCEL_INTERP;
+    config.smm = true;
+    config.cpus = 2;
+    memcpy(bench->firmware, state_in_apic_begin, (size_t)(state_in_apic_end - state_in_apic_begin));
+    memcpy(bench->firmware + FIRMWARE_SIZE - 16, "\xea\x00\x00\x00\xf0", 5);
+    bench_open(bench, &config);
+    start(bench);
+    assert_true(wait_until(at_end, bench, WAIT));
+    machine_stop(bench->machine);
+    /* Nothing is where the handler would be. */
+    assert_non_null(strstr(bench->event_text, "processor 1: an unknown instruction"));
+    /* What the state says at 0xf0 is 0: that is the SVR now. The other processor's is what it had set. */
+    assert_int_equal(at32(bench, 0x1004), 1);
+    irqchip_set_current(bench->machine->irqchip, 1);
+    assert_int_equal(at32(bench, 0xfee000f0), 0);
+    irqchip_set_current(bench->machine->irqchip, 0);
+    assert_int_equal(at32(bench, 0xfee000f0), 0x1ff);
+    bench_free(bench);
+}
+
 /* --- Maps that change ------------------------------------------------------------------------------------------------ */
 
 /*
@@ -311,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_nmi),
         cmocka_unit_test(test_init),
+        cmocka_unit_test(test_state_in_apic),
         cmocka_unit_test(test_secret),
 #else
         cmocka_unit_test(test_skipped),

@@ -230,7 +230,7 @@ static void enter_smm(struct interp_cpu *cpu)
     cpu->smi = false;
     cpu->smm.halted = cpu->state == INTERP_HALTED;
     cpu->state = INTERP_RUNS;
-    cpu->nmi_blocked = true; /* until the handler's first IRET, or RSM */
+    cpu->nmi_blocked = true;                                    /* until the handler's first IRET, or RSM */
     irqchip_set_current(cpu->cpus->interp.irqchip, cpu->index); /* saving accesses whatever is at SMBASE */
     cpu_interp_smm_enter(cpu->emu, &cpu->smm);
     cpu->emu->x86.instr_buf[0] = 0;

@@ -127,6 +127,7 @@ struct interp_cpu {
     const char *failed; /* why it can't go on; NULL: it can */
     enum pc_event failed_event;
     uint64_t tsc_offset;
+    bool called;  /* the latest access of a device has had something come up for this processor */
     bool changed; /* the interrupt controllers have something; with the device lock held, as smi */
 
     struct cpu_interp_smm smm;

@@ -563,7 +563,7 @@ static void execute_string(struct own *own)
         return;
     }
     for (unsigned i = 0; x86->R_ECX & mask; i++) {
-        if (i == (flag(own, FLAG_TF) ? 1 : INTERP_REP_CHUNK)) {
+        if (i && (own->cpu->called || flag(own, FLAG_TF) || i == INTERP_REP_CHUNK)) {
             own->eip = x86->R_EIP;
             return;
         }

@@ -224,6 +224,31 @@ static void test_init(void **state)
     bench_free(bench);
 }
 
+/* The power management chip is set up for SMIs by port 0xb2. A repeated OUTS there is left for each, and goes on behind it. */
+#define CONFIG32(reg, value)                                                                                           \
+    "movw $0xcf8, %dx; movl $0x80000b" reg ", %eax; outl %eax, %dx; movw $0xcfc, %dx; movl $" value                    \
+    ", %eax; outl %eax, %dx\n"
+PAYLOAD(outs, FLAT("outs") SMI_HANDLER CONFIG32("40", "0x601") CONFIG32("80", "1")
+                  CONFIG32("58", "0x02000000") "movw $0x628, %dx; movl $1, %eax; outl %eax, %dx\n"
+                                               "movw $0xb2, %dx; movl $0x3000, %esi; movl $0x04030201, (%esi); movl "
+                                               "$5, 4(%esi); movl $5, %ecx; rep outsb\n"
+                                               "movl %ecx, 0x1004; movl %esi, 0x1008\n" DONE
+                                               ".code16\n31: incl 0x1000; movl 0x1000, %ebx; shll $2, %ebx; movl %ecx, "
+                                               "0x1010(%ebx); rsm\n 32:\n");
+
+static void test_outs(void **state)
+{
+    struct bench *bench = RUN_SMM(outs, 1);
+
+    (void)state;
+    assert_int_equal(result(bench, 0), 5);
+    assert_int_equal(result(bench, 1), 0);
+    assert_int_equal(result(bench, 2), 0x3005);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(result(bench, 5 + i), 4 - i);
+    bench_free(bench);
+}
+
 /* SMBASE is such that the state goes to the page of the local APIC: it is the one of the processor whose state it is. */
 PAYLOAD(state_in_apic,
         FLAT("state_in_apic") SMI_HANDLER SECOND_BEGINS(
@@ -348,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_nmi),
         cmocka_unit_test(test_init),
+        cmocka_unit_test(test_outs),
         cmocka_unit_test(test_state_in_apic),
         cmocka_unit_test(test_secret),
 #else

@@ -14,6 +14,7 @@
 #include "machine_internal.h"
 #include "monitor.h"
 #include "pc-payload.h"
+#include "random.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 
@@ -352,6 +353,34 @@ static void test_secret(void **state)
     bench_free(bench);
 }
 
+/* PAM is changed as fast as can be: each change is made, whatever frees what the one before left, and two runs are the same. */
+PAYLOAD(toggle, FLAT("toggle") "movl 0x1000, %ecx; movw $0xcf8, %dx; movl $0x80000058, %eax; outl %eax, %dx\n"
+                               "movw $0xcfe, %dx; movb $0x30, %al; 1: xorb $0x33, %al; outb %al, %dx; loop 1b\n" DONE);
+
+static struct bench *run_toggle(uint32_t times)
+{
+    struct bench *bench = prepare(toggle_begin, toggle_end, 1);
+
+    assert_int_equal(gmem_st32_le(machine_memory(bench->machine), RESULTS, GMEM_ATTRS_NONE, times), GMEM_OK);
+    start(bench);
+    finish(bench);
+    assert_int_equal(atomic_load(&bench->logs), 0);
+    return bench;
+}
+
+static void test_toggle(void **state)
+{
+    uint32_t times = test_is_long() ? 100000 : 5000;
+    struct bench *first = run_toggle(times), *second = run_toggle(times);
+
+    (void)state;
+    assert_true(first->used > times);
+    assert_int_equal(first->used, second->used);
+    assert_memory_equal(first->lines, second->lines, first->used);
+    bench_free(first);
+    bench_free(second);
+}
+
 #else
 
 static void test_skipped(void **state)
@@ -376,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_outs),
         cmocka_unit_test(test_state_in_apic),
         cmocka_unit_test(test_secret),
+        cmocka_unit_test(test_toggle),
 #else
         cmocka_unit_test(test_skipped),
 #endif

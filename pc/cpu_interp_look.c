@@ -222,6 +222,9 @@ static void look_at_second(struct interp_cpu *cpu, uint8_t byte)
 
     cpu->look.stage = INTERP_DONE;
     switch (byte) {
+    case 0x01:
+        cpu->look.stage = INTERP_SYSTEM;
+        break;
     case 0x20: /* MOV from and to control registers */
     case 0x22:
     case 0x4c: /* CMOVL, CMOVGE, CMOVLE, CMOVG */
@@ -305,6 +308,11 @@ void interp_look(struct interp_cpu *cpu, uint8_t byte)
         break;
     case INTERP_DIVIDE: /* DIV and IDIV; others share their opcode */
         if ((byte >> 3 & 7) >= 6)
+            interp_abort_own(cpu);
+        cpu->look.stage = INTERP_DONE;
+        break;
+    case INTERP_SYSTEM: /* LMSW; SGDT and others share its opcode */
+        if ((byte >> 3 & 7) == 6)
             interp_abort_own(cpu);
         cpu->look.stage = INTERP_DONE;
         break;

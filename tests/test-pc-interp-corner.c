@@ -113,20 +113,24 @@ static void test_limits(void **state)
 /* --- Control registers ----------------------------------------------------------------------------------------------- */
 
 /* What no processor can have is refused, and not found by RSM. */
-PAYLOAD(control, FLAT("control") GATE("13", "11f", "0x8e00", "8")
-                     GATE("6", "12f", "0x8e00", "8") "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl "
-                                                     "0x1ff8; xorl %ebp, %ebp\n"
-                                                     "movl $0x14, %ebx; movl %ebx, %cr4; movl $0x800, %eax; "
-                                                     "movl %eax, %cr4; movl %cr4, %eax; movl %eax, 0x1008\n"
-                                                     "movl $0x20000011, %eax; movl %eax, %cr0; movl "
-                                                     "$0x80000010, %eax; movl %eax, %cr0\n"
-                                                     "movl $1, %eax; movl %eax, %cr0; movl %cr0, %ecx; movl "
-                                                     "%ecx, 0x100c\n" /* ET is always set */
-                                                     ".byte 0x0f, 0x22, 0xe8, 0x0f, 0x20, 0xc8, 0x0f, 0x20, "
-                                                     "0xf8\n" /* CR5, CR1, CR7 */
-                                                     "movl $0x12345000, %eax; movl %eax, %cr3; .byte 0x0f, "
-                                                     "0x20, 0x19; movl %ecx, 0x1010\n" /* mod is no matter */
-        DONE "11: incl 0x1000; addl $4, %esp; addl $3, (%esp); iretl\n 12: incl 0x1004; addl $3, (%esp); iretl\n");
+PAYLOAD(control,
+        FLAT("control") GATE("13", "11f", "0x8e00", "8") GATE(
+            "6", "12f", "0x8e00",
+            "8") "movw $0x7ff, 0x1ff8; movl $0x2000, 0x1ffa; lidtl "
+                 "0x1ff8; xorl %ebp, %ebp\n"
+                 "movl $0x14, %ebx; movl %ebx, %cr4; movl $0x800, %eax; "
+                 "movl %eax, %cr4; movl %cr4, %eax; movl %eax, 0x1008\n"
+                 "movl $0x20000011, %eax; movl %eax, %cr0; movl "
+                 "$0x80000010, %eax; movl %eax, %cr0\n"
+                 "movl $1, %eax; movl %eax, %cr0; movl %cr0, %ecx; movl "
+                 "%ecx, 0x100c\n" /* ET is always set */
+                 ".byte 0x0f, 0x22, 0xe8, 0x0f, 0x20, 0xc8, 0x0f, 0x20, "
+                 "0xf8\n" /* CR5, CR1, CR7 */
+                 "movl $0x12345000, %eax; movl %eax, %cr3; .byte 0x0f, "
+                 "0x20, 0x19; movl %ecx, 0x1010\n" /* mod is no matter */
+                 "movw $0xfffb, %ax; lmsw %ax; movl %cr0, %eax; movl %eax, 0x1014\n"
+                 "movw $0, 0x2ff0; lmsw 0x2ff0; movl %cr0, %eax; movl %eax, 0x1018\n" DONE
+                 "11: incl 0x1000; addl $4, %esp; addl $3, (%esp); iretl\n 12: incl 0x1004; addl $3, (%esp); iretl\n");
 
 static void test_control(void **state)
 {
@@ -138,7 +142,35 @@ static void test_control(void **state)
     assert_int_equal(result(bench, 2), 0x14);
     assert_int_equal(result(bench, 3), 0x11);
     assert_int_equal(result(bench, 4), 0x12345000);
+    /* LMSW has four bits, and PE is not cleared by it. */
+    assert_int_equal(result(bench, 5), 0x1b);
+    assert_int_equal(result(bench, 6), 0x11);
     bench_free(bench);
+}
+
+/* What only looks like an instruction that is carried out here is none: it is told, and not taken for that one. */
+#define ONE(name, bytes) PAYLOAD(name, "movw $100, %ax; movb $3, %cl; .byte " bytes "\n" DONE)
+ONE(no_bit, "0x0f, 0xba, 0xc0, 1");
+ONE(no_lmsw, "0x0f, 0x01, 0xe8");
+ONE(no_lgdt, "0x0f, 0x01, 0xd1");
+
+static void check_unknown(const uint8_t *begin, const uint8_t *end)
+{
+    struct bench *bench = begin_payload(begin, end);
+
+    assert_true(wait_until(at_end, bench, WAIT));
+    machine_stop(bench->machine);
+    assert_int_equal(atomic_load(&bench->event), 1 + PC_EVENT_FAILED);
+    assert_non_null(strstr(bench->event_text, "an unknown instruction at cs:eip f000:5,"));
+    bench_free(bench);
+}
+
+static void test_unknown(void **state)
+{
+    (void)state;
+    check_unknown(no_bit_begin, no_bit_end);
+    check_unknown(no_lmsw_begin, no_lmsw_end);
+    check_unknown(no_lgdt_begin, no_lgdt_end);
 }
 
 /* --- System management mode ------------------------------------------------------------------------------------------ */
@@ -399,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_stepped),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_control),
+        cmocka_unit_test(test_unknown),
         cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_nmi),
         cmocka_unit_test(test_init),

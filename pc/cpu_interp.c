@@ -230,6 +230,8 @@ static void enter_smm(struct interp_cpu *cpu)
     cpu->smi = false;
     cpu->smm.halted = cpu->state == INTERP_HALTED;
     cpu->state = INTERP_RUNS;
+    cpu->nmi_blocked = true;                                    /* until the handler's first IRET, or RSM */
+    irqchip_set_current(cpu->cpus->interp.irqchip, cpu->index); /* saving accesses whatever is at SMBASE */
     cpu_interp_smm_enter(cpu->emu, &cpu->smm);
     cpu->emu->x86.instr_buf[0] = 0;
     interp_select(cpu);
@@ -254,6 +256,17 @@ static void take_events(struct interp_cpu *cpu)
     cpu->irq = irqchip_pending(chip, cpu->index);
 }
 
+static bool wants_smm(const struct interp_cpu *cpu)
+{
+    return cpu->smi && !cpu->smm.active && cpu->state != INTERP_WAITS_FOR_SIPI;
+}
+
+/* Neither a trap nor that an interrupt is to wait for one more instruction would be known any more after RSM. */
+static bool puts_smi_off(const struct interp_cpu *cpu)
+{
+    return interp_traps(cpu) || interp_in_shadow(cpu);
+}
+
 static void settle(struct interp_cpu *cpu)
 {
     if (cpu->changed)
@@ -269,10 +282,10 @@ static void settle(struct interp_cpu *cpu)
     }
     if (cpu->sipi && cpu->state == INTERP_WAITS_FOR_SIPI)
         interp_sipi(cpu, cpu->sipi_vector);
-    cpu->sipi = false;
-    if (cpu->smi && !cpu->smm.active && cpu->state != INTERP_WAITS_FOR_SIPI)
+    cpu->sipi &= cpu->init; /* after that one */
+    if (wants_smm(cpu) && !puts_smi_off(cpu))
         enter_smm(cpu);
-    if (cpu->state == INTERP_HALTED && interp_may_take(cpu))
+    if (cpu->state == INTERP_HALTED && (interp_may_take(cpu) || interp_traps(cpu)))
         cpu->state = INTERP_RUNS;
 }
 
@@ -310,8 +323,8 @@ static bool take_interrupt(struct interp_cpu *cpu, unsigned *ret_vector)
     bool may;
 
     cpu->irq = irqchip_pending(chip, cpu->index);
-    may = !cpu->trapped && interp_may_take(cpu);
-    if (may && cpu->nmi && !cpu->nmi_blocked && !cpu->smm.active) {
+    may = interp_may_take(cpu) && !interp_traps(cpu);
+    if (may && cpu->nmi && !cpu->nmi_blocked) {
         cpu->nmi = false;
         cpu->nmi_blocked = true;
         *ret_vector = VECTOR_NMI;
@@ -386,7 +399,7 @@ static void step(struct cpu_interp *cpus)
 {
     struct interp_cpu *cpu;
     unsigned vector = 0;
-    bool taken = false;
+    bool taken = false, trapped = false;
     uint64_t limit;
 
     pthread_mutex_lock(cpus->config.lock);
@@ -398,9 +411,13 @@ static void step(struct cpu_interp *cpus)
     if (cpu) {
         if (cpu->smm.active)
             interp_select(cpu);
+        trapped = interp_traps(cpu);
         taken = take_interrupt(cpu, &vector);
     }
     limit = next_due(cpus);
+    /* An SMI that was put off comes after the trap, or one instruction. */
+    if (cpu && wants_smm(cpu))
+        limit = cpus->tick + !trapped;
     /* Whatever asked for attention so far was seen to, or will be before another turn. */
     __atomic_store_n(&cpus->attention, __atomic_load_n(&cpus->interrupted, __ATOMIC_ACQUIRE), __ATOMIC_RELAXED);
     interp_unlock(cpus);
@@ -410,11 +427,10 @@ static void step(struct cpu_interp *cpus)
     }
     begin_busy(cpus);
     cpu->emu->x86.R_TSC = cpus->tick + cpu->tsc_offset;
-    if (cpu->trapped)
+    if (trapped)
         interp_trap(cpu, VECTOR_DB);
     else if (taken)
         interp_interrupt(cpu, vector);
-    cpu->trapped = false;
     if (cpu->failed)
         interp_end(cpu);
     else

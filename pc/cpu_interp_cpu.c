@@ -67,7 +67,7 @@ static void reset_registers(struct interp_cpu *cpu)
     x86->intr_type = 0;
     x86->instr_buf[0] = 0; /* the latest instruction is nothing that anybody looks for */
     cpu->rep.rest = 0;
-    cpu->trapped = cpu->nmi_blocked = false;
+    cpu->nmi_blocked = false;
     cpu->state = cpu->index ? INTERP_WAITS_FOR_SIPI : INTERP_RUNS;
 }
 

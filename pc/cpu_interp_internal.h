@@ -80,6 +80,7 @@ enum interp_stage {
     INTERP_OPCODE,
     INTERP_ESCAPED,
     INTERP_DIVIDE,
+    INTERP_SYSTEM,
     INTERP_SHIFT,
     INTERP_DOUBLE_SHIFT,
     INTERP_COUNT,
@@ -109,8 +110,7 @@ struct interp_cpu {
         sel_t seg[6];
     } before;
     jmp_buf abort;
-    bool trapped; /* a single step is to be reported */
-    bool watch;   /* each instruction has to ask whether something may be taken now: interp_may_take() */
+    bool watch; /* each instruction has to ask whether something may be taken now: interp_may_take() */
     bool irq, nmi, nmi_blocked, init, sipi, smi; /* what waits to be taken */
     uint8_t sipi_vector;
     struct {
@@ -128,6 +128,7 @@ struct interp_cpu {
     const char *failed; /* why it can't go on; NULL: it can */
     enum pc_event failed_event;
     uint64_t tsc_offset;
+    bool called;  /* the latest access of a device has had something come up for this processor */
     bool changed; /* the interrupt controllers have something; with the device lock held, as smi */
 
     struct cpu_interp_smm smm;
@@ -156,7 +157,6 @@ struct cpu_interp {
     uint64_t origin; /* host time at which virtual time would be 0, were they to go together */
     uint64_t busy_since, busy_ns;
     bool busy;
-    bool told_halted;
 
     /* With the device lock held. */
     struct interp_cpu *served; /* whose access is being served */
@@ -216,6 +216,10 @@ bool interp_may_begin(struct interp_cpu *cpu);
 void interp_rep_done(struct interp_cpu *cpu);
 /* The last opcode that was executed (not of 0x0f ones), and its ModRM byte. */
 unsigned interp_last_opcode(const struct interp_cpu *cpu, unsigned *ret_modrm);
+/* Whether the latest instruction keeps interrupts, NMIs and SMIs off for one more: MOV SS, POP SS, an STI that did something. */
+bool interp_in_shadow(const struct interp_cpu *cpu);
+/* Whether a single step is to be reported, which comes before whatever else there is. */
+bool interp_traps(const struct interp_cpu *cpu);
 /* Whether an interrupt or NMI that waits can be taken before the next instruction. Notices that an NMI's handler has ended. */
 bool interp_may_take(struct interp_cpu *cpu);
 

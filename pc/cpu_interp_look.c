@@ -11,6 +11,7 @@
 #include "cpu_interp_internal.h"
 
 #define FLAG_ZF 0x40u
+#define FLAG_DF 0x400u
 
 /* What an opcode of one byte is: nothing to look at, or see look(). */
 enum class { PLAIN, PREFIX, ESCAPE, SHIFT, DIVIDE, OWN };
@@ -41,19 +42,39 @@ unsigned interp_last_opcode(const struct interp_cpu *cpu, unsigned *ret_modrm)
     return bytes[i];
 }
 
+/* MOV SS and POP SS. */
+static bool has_set_stack(unsigned opcode, unsigned modrm)
+{
+    return opcode == 0x17 || (opcode == 0x8e && (modrm >> 3 & 7) == R_SS_INDEX);
+}
+
+bool interp_in_shadow(const struct interp_cpu *cpu)
+{
+    unsigned modrm, opcode = interp_last_opcode(cpu, &modrm);
+
+    return has_set_stack(opcode, modrm) || (opcode == 0xfb && !(cpu->before.spc.FLAGS & FLAG_IF));
+}
+
+bool interp_traps(const struct interp_cpu *cpu)
+{
+    unsigned modrm, opcode;
+
+    if (!(cpu->emu->x86.R_EFLG & cpu->before.spc.FLAGS & FLAG_TF))
+        return false;
+    opcode = interp_last_opcode(cpu, &modrm);
+    return !has_set_stack(opcode, modrm);
+}
+
 bool interp_may_take(struct interp_cpu *cpu)
 {
     bool enabled = cpu->emu->x86.R_EFLG & FLAG_IF;
-    unsigned modrm, opcode = interp_last_opcode(cpu, &modrm);
+    unsigned modrm;
 
-    if (opcode == 0xcf) /* IRET */
+    if (interp_last_opcode(cpu, &modrm) == 0xcf) /* IRET */
         cpu->nmi_blocked = false;
-    if (!(cpu->nmi && !cpu->nmi_blocked && !cpu->smm.active) && !(cpu->irq && enabled))
+    if (!(cpu->nmi && !cpu->nmi_blocked) && !(cpu->irq && enabled))
         return false;
-    /* After MOV SS and POP SS, and after an STI that did something, one more instruction is executed. */
-    if (opcode == 0x17 || (opcode == 0x8e && (modrm >> 3 & 7) == R_SS_INDEX))
-        return false;
-    return !(opcode == 0xfb && !(cpu->before.spc.FLAGS & FLAG_IF));
+    return !interp_in_shadow(cpu);
 }
 
 /* What is not so for nearly all instructions. */
@@ -72,30 +93,68 @@ bool interp_may_begin(struct interp_cpu *cpu)
         cpu->failed = "privilege level 0 was left, which can't be interpreted";
     if (cpu->failed)
         return false;
-    if (x86->R_EFLG & cpu->before.spc.FLAGS & FLAG_TF) {
-        cpu->trapped = true;
+    if (interp_traps(cpu))
         return false;
-    }
     return !cpu->watch || !interp_may_take(cpu);
 }
 
-/* opcode follows a prefix that repeats it: for so many times that others would wait, it is done in parts. */
+static uint32_t lower(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many accesses in a row, from index on, are inside of segment and do not come round; INTERP_REP_CHUNK at most. */
+static uint32_t fitting(const x86emu_regs_t *x86, const sel_t *segment, uint32_t index, unsigned size)
+{
+    uint32_t top = x86->mode & _MODE_ADDR32 ? UINT32_MAX : 0xffff, steps;
+
+    index &= top;
+    if (index > segment->limit || segment->limit - index < size - 1)
+        return 0;
+    if (x86->R_EFLG & FLAG_DF)
+        steps = index / size;
+    else
+        steps = lower((segment->limit - index - (size - 1)) / size, (top - index) / size);
+    return lower(steps, INTERP_REP_CHUNK - 1) + 1;
+}
+
+/* For how many times a string instruction can be repeated at once: not beyond one that faults, unless that is the first. */
+static uint32_t at_once(const x86emu_regs_t *x86, uint8_t opcode)
+{
+    unsigned size = !(opcode & 1) ? 1 : x86->mode & _MODE_DATA32 ? 4 : 2;
+    const sel_t *source = x86->default_seg ? x86->default_seg : &x86->seg[R_DS_INDEX];
+    uint32_t times = x86->R_EFLG & FLAG_TF ? 1 : INTERP_REP_CHUNK;
+
+    if (opcode < 0xaa || (opcode & 0xfe) == 0xac)
+        times = lower(times, fitting(x86, source, x86->R_ESI, size));
+    if ((opcode & 0xfe) != 0xac)
+        times = lower(times, fitting(x86, &x86->seg[R_ES_INDEX], x86->R_EDI, size));
+    return times ? times : 1;
+}
+
+/*
+ * opcode follows a prefix that repeats it. For so many times that others would wait, it is done in parts; and so it is where it
+ * comes to a fault, whose handler finds registers that say how far it came.
+ */
 static void begin_rep(struct interp_cpu *cpu, uint8_t opcode)
 {
     x86emu_regs_t *x86 = &cpu->emu->x86;
     bool addr32 = x86->mode & _MODE_ADDR32;
-    uint32_t count = addr32 ? x86->R_ECX : x86->R_CX;
+    uint32_t count = addr32 ? x86->R_ECX : x86->R_CX, times;
 
-    if (count <= INTERP_REP_CHUNK || !is_string(opcode))
+    if (!is_string(opcode))
         return;
-    cpu->rep.rest = count - INTERP_REP_CHUNK;
+    times = at_once(x86, opcode);
+    if (count <= times)
+        return;
+    cpu->rep.rest = count - times;
     cpu->rep.addr32 = addr32;
     cpu->rep.compares = opcode == 0xa6 || opcode == 0xa7 || opcode == 0xae || opcode == 0xaf;
     cpu->rep.while_equal = x86->mode & _MODE_REPE;
     if (addr32)
-        x86->R_ECX = INTERP_REP_CHUNK;
+        x86->R_ECX = times;
     else
-        x86->R_CX = INTERP_REP_CHUNK;
+        x86->R_CX = (uint16_t)times;
     cpu->emu->max_instr = x86->R_TSC + 1;
 }
 
@@ -163,6 +222,11 @@ static void look_at_second(struct interp_cpu *cpu, uint8_t byte)
 
     cpu->look.stage = INTERP_DONE;
     switch (byte) {
+    case 0x01:
+        cpu->look.stage = INTERP_SYSTEM;
+        break;
+    case 0x20: /* MOV from and to control registers */
+    case 0x22:
     case 0x4c: /* CMOVL, CMOVGE, CMOVLE, CMOVG */
     case 0x4d:
     case 0x4e:
@@ -244,6 +308,11 @@ void interp_look(struct interp_cpu *cpu, uint8_t byte)
         break;
     case INTERP_DIVIDE: /* DIV and IDIV; others share their opcode */
         if ((byte >> 3 & 7) >= 6)
+            interp_abort_own(cpu);
+        cpu->look.stage = INTERP_DONE;
+        break;
+    case INTERP_SYSTEM: /* LMSW; SGDT and others share its opcode */
+        if ((byte >> 3 & 7) == 6)
             interp_abort_own(cpu);
         cpu->look.stage = INTERP_DONE;
         break;

@@ -89,6 +89,7 @@ static void end_access(struct interp_cpu *cpu)
     /* It may have been the chipset's SMRAM register. */
     if (cpu->smm.active)
         interp_select(cpu);
+    cpu->called = cpu->changed || cpu->smi;
     interp_unlock(cpu->cpus);
 }
 

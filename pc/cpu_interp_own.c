@@ -2,7 +2,8 @@
 /*
  * pc/cpu_interp_own.c - instructions that are carried out here, since libx86emu has them not, or has them wrong: shifts by counts
  * that it does not cut to five bits, or by nothing, arithmetic shifts to the right, bits of strings of bits, conditional moves that
- * compare signs, INS and OUTS (which step by 1), divisions (one that overflows, and AAM by 0, ends the process there), XADD, CMPXCHG and CMPXCHG8B.
+ * compare signs, moves of control registers, LMSW, INS and OUTS (which step by 1), divisions (one that overflows, and AAM by 0,
+ * ends the process there), XADD, CMPXCHG and CMPXCHG8B. Others that share an opcode with one of these are none of them.
  *
  * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. Flags that it leaves undefined stay as they are, but
  * for those of shifts, which are as for a count of 1.
@@ -20,6 +21,7 @@
 #define FLAG_OF 0x800u
 #define FLAG_AF 0x10u
 #define VECTOR_DE 0u
+#define LMSW_CLEARS 0xeu /* MP, EM, TS */
 
 struct own {
     struct interp_cpu *cpu;
@@ -368,7 +370,7 @@ static void execute_move(struct own *own)
 }
 
 /* BT, BTS, BTR, BTC by a register or a number; in memory a register's bit may be far from the operand. */
-static void execute_bit(struct own *own)
+static bool execute_bit(struct own *own)
 {
     unsigned what, bits = own->data32 ? 32 : 16;
     uint32_t value, mask;
@@ -376,6 +378,8 @@ static void execute_bit(struct own *own)
 
     own->size = bits / 8;
     decode_operand(own);
+    if (own->opcode == 0x1ba && own->reg < 4)
+        return false;
     if (own->opcode == 0x1ba) {
         what = own->reg & 3;
         index = (int32_t)(fetch(own, 1) & (bits - 1));
@@ -393,6 +397,7 @@ static void execute_bit(struct own *own)
     if (what)
         set(own, what == 1 ? value | mask : what == 2 ? value & ~mask : value ^ mask);
     set_flag(own, FLAG_CF, value & mask);
+    return true;
 }
 
 static void divide(const struct own *own, uint64_t dividend, uint32_t divisor, uint32_t *ret_quotient,
@@ -563,7 +568,7 @@ static void execute_string(struct own *own)
         return;
     }
     for (unsigned i = 0; x86->R_ECX & mask; i++) {
-        if (i == INTERP_REP_CHUNK) {
+        if (i && (own->cpu->called || flag(own, FLAG_TF) || i == INTERP_REP_CHUNK)) {
             own->eip = x86->R_EIP;
             return;
         }
@@ -572,6 +577,40 @@ static void execute_string(struct own *own)
         own->cpu->before.gen = x86->gen;
         own->cpu->before.spc = x86->spc;
     }
+}
+
+/* MOV from and to control registers. ModRM names a general register, whatever its mod. */
+static void execute_control(struct own *own)
+{
+    x86emu_regs_t *x86 = own->x86;
+    uint32_t modrm = fetch(own, 1), *control = &x86->crx[modrm >> 3 & 7];
+
+    own->size = 4;
+    if (control != &x86->R_CR0 && control != &x86->R_CR2 && control != &x86->R_CR3 && control != &x86->R_CR4)
+        interp_abort(own->cpu, VECTOR_UD, INTERP_NO_ERROR);
+    if (own->opcode == 0x122) {
+        uint32_t value = get_register(own, modrm);
+
+        if (!cpu_interp_smm_valid(control == &x86->R_CR0 ? value : x86->R_CR0,
+                                  control == &x86->R_CR4 ? value : x86->R_CR4))
+            interp_abort(own->cpu, VECTOR_GP, 0);
+        *control = control == &x86->R_CR0 ? value | CR0_ET : value;
+    } else {
+        set_register(own, modrm, *control);
+    }
+}
+
+/* LMSW. It can't leave protected mode. */
+static bool execute_lmsw(struct own *own)
+{
+    x86emu_regs_t *x86 = own->x86;
+
+    own->size = 2;
+    decode_operand(own);
+    if (own->reg != 6)
+        return false;
+    x86->R_CR0 = (x86->R_CR0 & ~LMSW_CLEARS) | (get(own) & (LMSW_CLEARS | CR0_PE));
+    return true;
 }
 
 static bool execute(struct own *own)
@@ -598,6 +637,12 @@ static bool execute(struct own *own)
     case 0xf7:
         execute_divide(own);
         return true;
+    case 0x101:
+        return execute_lmsw(own);
+    case 0x120:
+    case 0x122:
+        execute_control(own);
+        return true;
     case 0x14c:
     case 0x14d:
     case 0x14e:
@@ -609,8 +654,7 @@ static bool execute(struct own *own)
     case 0x1b3:
     case 0x1bb:
     case 0x1ba:
-        execute_bit(own);
-        return true;
+        return execute_bit(own);
     case 0x1a4:
     case 0x1a5:
     case 0x1ac:

@@ -186,12 +186,9 @@ static void restore(x86emu_regs_t *regs, const uint8_t *map)
     }
 }
 
-static bool valid(const uint8_t *map)
+bool cpu_interp_smm_valid(uint32_t cr0, uint32_t cr4)
 {
-    uint32_t cr0 = get32(map, MAP_CR0);
-
-    return (!(cr0 & CR0_PG) || (cr0 & CR0_PE)) && (!(cr0 & CR0_NW) || (cr0 & CR0_CD)) &&
-           !(get32(map, MAP_CR4) & ~CR4_DEFINED);
+    return (!(cr0 & CR0_PG) || (cr0 & CR0_PE)) && (!(cr0 & CR0_NW) || (cr0 & CR0_CD)) && !(cr4 & ~CR4_DEFINED);
 }
 
 static void begin_handler(x86emu_regs_t *regs, uint32_t smbase)
@@ -229,7 +226,7 @@ bool cpu_interp_smm_leave(x86emu_t *emu, struct cpu_interp_smm *smm)
 {
     uint8_t map[MAP_SIZE];
 
-    if (move_map(smm, map, false) != GMEM_OK || !valid(map))
+    if (move_map(smm, map, false) != GMEM_OK || !cpu_interp_smm_valid(get32(map, MAP_CR0), get32(map, MAP_CR4)))
         return false;
     restore(&emu->x86, map);
     smm->halted = get16(map, MAP_HALT) & HALT_RESTART;

@@ -38,10 +38,13 @@ void cpu_interp_smm_reset(struct cpu_interp_smm *smm);
  */
 void cpu_interp_smm_enter(x86emu_t *emu, struct cpu_interp_smm *smm);
 
+/* Whether a processor can have these in CR0 and CR4: no PG without PE, no NW without CD, no reserved bits in CR4. */
+bool cpu_interp_smm_valid(uint32_t cr0, uint32_t cr4);
+
 /*
  * RSM: bring back what was saved, with what the handler has changed in it. SMBASE is what it says from the next SMI on; 32-bit
- * processors since the P6 family take any. False if it can't be read, or is no state that a processor can have (PG without PE or
- * NW without CD in CR0, reserved bits in CR4): it shuts down. Registers are then as they were.
+ * processors since the P6 family take any. False if it can't be read, or is not valid: it shuts down. Registers are then as they
+ * were.
  */
 bool cpu_interp_smm_leave(x86emu_t *emu, struct cpu_interp_smm *smm);
 

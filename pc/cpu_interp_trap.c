@@ -283,6 +283,7 @@ static void leave_smm(struct interp_cpu *cpu)
     bool valid;
 
     interp_lock(cpu);
+    irqchip_set_current(cpu->cpus->interp.irqchip, cpu->index);
     valid = cpu_interp_smm_leave(cpu->emu, &cpu->smm);
     if (valid) {
         interp_select(cpu);

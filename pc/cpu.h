@@ -77,7 +77,7 @@ struct pc_cpus {
 
 struct kvm_vm;
 
-/* Processors that KVM runs. error says what the kernel refused. The arrays of config are copied. */
+/* The processors of kvm, which has config->count, and outlives them. The arrays of config are copied. */
 int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
                    struct pc_error *error) GMEM_MUST_CHECK;
 

@@ -101,7 +101,7 @@ static int choose_processors(struct machine *machine, const struct pc_config *co
 
     machine->accel = config->accel;
     if (automatic || config->accel == PC_ACCEL_KVM)
-        err = kvm_vm_create(config->smm, &machine->kvm, automatic ? &machine->without_kvm : error);
+        err = kvm_vm_create(config->smm, config->cpus, &machine->kvm, automatic ? &machine->without_kvm : error);
     if (automatic) {
         machine->accel = err ? PC_ACCEL_INTERP : PC_ACCEL_KVM;
         err = 0;

@@ -127,6 +127,7 @@ struct interp_cpu {
     uint32_t fault_error;
     const char *failed; /* why it can't go on; NULL: it can */
     enum pc_event failed_event;
+    unsigned fetched; /* bytes of the instruction that failed, in libx86emu's buffer */
     uint64_t tsc_offset;
     bool changed; /* the interrupt controllers have something; with the device lock held, as smi */
 

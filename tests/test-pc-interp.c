@@ -478,6 +478,9 @@ PAYLOAD(
                  "movl $0, 0x2828; movl $0x8900, 0x282c; movw $47, 0x1ff8; movl $0x2800, 0x1ffa; lgdtl 0x1ff8\n"
                  "ljmp $0x28, $0\n" DONE);
 PAYLOAD(triple, FLAT("triple") "movw $0, 0x1ff8; lidtl 0x1ff8; int $3\n" DONE);
+PAYLOAD(nowhere, FLAT("nowhere") "ljmp $8, $0xd0000000\n");
+/* The last two bytes of memory, and two behind it. */
+PAYLOAD(seam, FLAT("seam") "movw $0x6666, 0xfffffe; ljmp $8, $0xfffffe\n");
 PAYLOAD(prefixes, ".fill 65536 - 64, 1, 0x66\n");
 
 static void test_refused(void **state)
@@ -485,6 +488,10 @@ static void test_refused(void **state)
     (void)state;
     check_event(unknown_begin, unknown_end, PC_EVENT_FAILED,
                 "processor 0: an unknown instruction at cs:eip f000:1, linear 0xf0001, bytes 0f 38 00 c1 f4");
+    /* What is fetched where no memory is was fetched all the same. */
+    check_event(nowhere_begin, nowhere_end, PC_EVENT_FAILED,
+                "unknown instruction at cs:eip 0008:d0000000, linear 0xd0000000, bytes ff ff");
+    check_event(seam_begin, seam_end, PC_EVENT_FAILED, "linear 0xfffffe, bytes 66 66 ff ff");
     check_event(floating_begin, floating_end, PC_EVENT_FAILED, "bytes db e3 f4");
     check_event(paging_begin, paging_end, PC_EVENT_FAILED, "paging was switched on");
     check_event(user_begin, user_end, PC_EVENT_FAILED, "privilege level 0 was left");

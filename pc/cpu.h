@@ -2,9 +2,9 @@
 /*
  * pc/cpu.h - the machine's processors, whatever runs them.
  *
- * A kind of processor provides struct pc_cpus as its first member. Each processor runs on a thread of its own and sees
- * its own memory space; whatever it does not find as memory is an access through a space, made with the device
- * lock held and after begin_access. Processors start in the reset state.
+ * A kind of processor provides struct pc_cpus as its first member. Processors run on threads of their own (KVM's each on one,
+ * interpreted ones all on one), and each sees its own memory space; whatever it does not find as memory is an access through a
+ * space, made with the device lock held and after begin_access. Processors start in the reset state.
  */
 #ifndef PC_CPU_H
 #define PC_CPU_H

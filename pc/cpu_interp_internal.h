@@ -157,7 +157,6 @@ struct cpu_interp {
     uint64_t origin; /* host time at which virtual time would be 0, were they to go together */
     uint64_t busy_since, busy_ns;
     bool busy;
-    bool told_halted;
 
     /* With the device lock held. */
     struct interp_cpu *served; /* whose access is being served */

@@ -51,6 +51,11 @@ struct pc_cpus_ops {
      */
     void (*freeze)(struct pc_cpus *cpus);
     /*
+     * After freeze: let them go on for ns of the guest's time, and no instruction further; returns when that is over. False: they are
+     * held, and nothing was done. Not from a processor's thread, nor with the device lock held. NULL, where freeze is.
+     */
+    bool (*run_for)(struct pc_cpus *cpus, uint64_t ns);
+    /*
      * The guest-physical address of the instruction with which a processor makes the access that is being served, or of the
      * one after it. With the device lock held. -ENOENT: no processor's access is being served. Others: it can't be told.
      */

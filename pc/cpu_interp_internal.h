@@ -151,6 +151,8 @@ struct cpu_interp {
     /* The thread's own. */
     uint64_t tick;  /* virtual time in instructions */
     uint64_t slice; /* until when the current processor may run */
+    uint64_t
+        until; /* when it freezes by itself; changed by others while the thread is parked. UINT64_MAX: it does not */
     unsigned current;
     uint32_t turns; /* of which the next turn's length is made */
     uint64_t executed;

@@ -191,6 +191,11 @@ void machine_freeze(struct machine *machine)
         machine->cpus->ops->freeze(machine->cpus);
 }
 
+bool machine_run_for(struct machine *machine, uint64_t ns)
+{
+    return machine->cpus && machine->cpus->ops->run_for && machine->cpus->ops->run_for(machine->cpus, ns);
+}
+
 bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret)
 {
     if (!machine->cpus || !machine->cpus->ops->stats)

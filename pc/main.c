@@ -149,10 +149,7 @@ static void on_console(void *opaque, char c)
     run->seen[run->matched++] = c;
     if (run->matched < len || memcmp(run->seen, until, len) != 0)
         return;
-    if (run->options.screenshot)
-        set_outcome(run, OUTCOME_SEEN); /* its screen may still change */
-    else
-        end_run(run, OUTCOME_SEEN);
+    end_run(run, OUTCOME_SEEN);
 }
 
 static int open_output(struct output *output, const char *path, const char *what, struct pc_error *error)
@@ -459,7 +456,7 @@ static int boot(struct run *run)
     }
     wait_for_outcome(run);
     if (run->options.screenshot && atomic_load(&run->outcome) == OUTCOME_SEEN)
-        screenshot_settle(machine_screen(run->machine), run->signals);
+        screenshot_settle(run->machine, run->signals);
     machine_stop(run->machine);
     run->over = true;
     printed = print_results(run);

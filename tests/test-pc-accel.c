@@ -357,6 +357,64 @@ static void test_freeze(void **state)
     }
 }
 
+static void say_and_stop_once(void *opaque, char c)
+{
+    const struct bench *bench = opaque;
+
+    if (atomic_load(&bench->console_len) == 0)
+        say_and_stop(opaque, c);
+}
+
+static struct pc_cpus_stats executed(struct bench *bench)
+{
+    struct pc_cpus_stats stats;
+
+    assert_true(machine_executed(bench->machine, &stats));
+    return stats;
+}
+
+/* A machine that was frozen goes on for so much of its own time, whether it works or waits. */
+static void check_run_for(const uint8_t *code, size_t len, unsigned instructions, bool works)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = config_of(bench, PC_ACCEL_INTERP);
+    struct pc_error error;
+
+    memcpy(bench->firmware + FIRMWARE_SIZE - 16, code, len);
+    config.hooks.console = say_and_stop_once;
+    bench_open(bench, &config);
+    assert_false(machine_run_for(bench->machine, 1000)); /* it was not started */
+    assert_int_equal(machine_start(bench->machine, &error), 0);
+    assert_true(wait_until(said, bench, 30));
+    machine_hold(bench->machine, true);
+    assert_false(machine_run_for(bench->machine, 1000000));
+    machine_hold(bench->machine, false);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_true(machine_run_for(bench->machine, 1000000));
+        assert_int_equal(executed(bench).virtual_ns, instructions * UINT64_C(50) + i * UINT64_C(1000000));
+        assert_int_equal(executed(bench).instructions, works ? instructions + i * 20000 : instructions + 2);
+    }
+    machine_stop(bench->machine);
+    assert_false(machine_run_for(bench->machine, 1000));
+    bench_free(bench);
+}
+
+static void test_run_for(void **state)
+{
+    static const uint8_t works[] = {0xba, 0x02, 0x04, 0xb0, 'X', 0xee, 0xeb, 0xfd};
+    static const uint8_t waits[] = {0xba, 0x02, 0x04, 0xb0, 'X', 0xee, 0xfa, 0xf4};
+    struct bench *bench = bench_new();
+    struct pc_config config = config_of(bench, PC_ACCEL_NONE);
+
+    (void)state;
+    check_run_for(works, sizeof(works), 3, true);
+    check_run_for(waits, sizeof(waits), 3, false);
+    config.set = bench_set;
+    bench_open(bench, &config);
+    assert_false(machine_run_for(bench->machine, 1000)); /* nobody is there to go on */
+    bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,7 +422,7 @@ int main(void)
         cmocka_unit_test(test_something_else), cmocka_unit_test(test_kernel_refuses),
         cmocka_unit_test(test_no_smm),         cmocka_unit_test(test_not_for_this_machine),
         cmocka_unit_test(test_not_asked),      cmocka_unit_test(test_mark),
-        cmocka_unit_test(test_freeze),
+        cmocka_unit_test(test_freeze),         cmocka_unit_test(test_run_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,12 @@ static int empty_output(struct output *output, struct pc_error *error)
     return 0;
 }
 
+/* False: a trace that goes to standard error could not be written there, so nobody can be told but by the status. */
+static bool traced(const struct run *run)
+{
+    return run->trace.path || !(run->options.trace_slots || run->options.trace_pci) || !ferror(stderr);
+}
+
 /* False: not everything was written. */
 static bool close_output(struct output *output)
 {
@@ -468,6 +474,8 @@ static int boot(struct run *run)
     if (err)
         complain(error.text);
     if (!printed || err)
+        status = EXIT_GUEST;
+    if (!traced(run))
         status = EXIT_GUEST;
     if (!close_output(&run->trace) || !close_output(&run->map) || !close_output(&run->serial))
         status = EXIT_GUEST;

@@ -638,7 +638,9 @@ PAYLOAD(times, FLAT("times") "rdtsc; movl %eax, %ebx; rdtsc; subl %ebx, %eax; mo
                              "movl $0x2ff, %ecx; movl $0xc06, %eax; xorl %edx, %edx; wrmsr; xorl %eax, %eax; rdmsr\n"
                              "movl %eax, 0x1010\n"
                              "xorl %eax, %eax; cpuid; movl %ebx, 0x1014\n"
-                             "movl $1, %eax; cpuid; movl %eax, 0x1018; movl %edx, 0x101c\n" DONE);
+                             "movl $1, %eax; cpuid; movl %eax, 0x1018; movl %edx, 0x101c\n"
+                             "movl $0x80000000, %eax; cpuid; movl %eax, 0x1030; movl %edx, 0x1034\n"
+                             "movl $0x8000001f, %eax; cpuid; movl %eax, 0x1038; movl %ebx, 0x103c\n" DONE);
 
 static void test_time(void **state)
 {
@@ -654,6 +656,10 @@ static void test_time(void **state)
     assert_int_equal(result(bench, 5), 0x756e6547);
     assert_int_equal(result(bench, 6) >> 8 & 0xf, 6);
     assert_int_equal(result(bench, 7) & 0x8fb7, 0x9330 & 0x8fb7);
+    assert_int_equal(result(bench, 12), 0x80000000); /* there are no extended leaves */
+    assert_int_equal(result(bench, 13), 0);
+    assert_int_equal(result(bench, 14), 0x80000000);
+    assert_int_equal(result(bench, 15), 0);
     assert_true(machine_executed(bench->machine, &stats));
     assert_true(stats.instructions > 20 && stats.instructions < 200);
     bench_free(bench);

@@ -2,9 +2,9 @@
 /*
  * pc/cpu.h - the machine's processors, whatever runs them.
  *
- * A kind of processor provides struct pc_cpus as its first member. Each processor runs on a thread of its own and sees
- * its own memory space; whatever it does not find as memory is an access through a space, made with the device
- * lock held and after begin_access. Processors start in the reset state.
+ * A kind of processor provides struct pc_cpus as its first member. Processors run on threads of their own (KVM's each on one,
+ * interpreted ones all on one), and each sees its own memory space; whatever it does not find as memory is an access through a
+ * space, made with the device lock held and after begin_access. Processors start in the reset state.
  */
 #ifndef PC_CPU_H
 #define PC_CPU_H
@@ -51,6 +51,11 @@ struct pc_cpus_ops {
      */
     void (*freeze)(struct pc_cpus *cpus);
     /*
+     * After freeze: let them go on for ns of the guest's time, and no instruction further; returns when that is over. False: they are
+     * held, and nothing was done. Not from a processor's thread, nor with the device lock held. NULL, where freeze is.
+     */
+    bool (*run_for)(struct pc_cpus *cpus, uint64_t ns);
+    /*
      * The guest-physical address of the instruction with which a processor makes the access that is being served, or of the
      * one after it. With the device lock held. -ENOENT: no processor's access is being served. Others: it can't be told.
      */
@@ -77,7 +82,7 @@ struct pc_cpus {
 
 struct kvm_vm;
 
-/* Processors that KVM runs. error says what the kernel refused. The arrays of config are copied. */
+/* The processors of kvm, which has config->count, and outlives them. The arrays of config are copied. */
 int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
                    struct pc_error *error) GMEM_MUST_CHECK;
 

@@ -122,6 +122,26 @@ static void freeze(struct pc_cpus *base)
     pthread_mutex_unlock(&cpus->gate);
 }
 
+static bool run_for(struct pc_cpus *base, uint64_t ns)
+{
+    struct cpu_interp *cpus = (struct cpu_interp *)base;
+    bool may;
+
+    pthread_mutex_lock(&cpus->gate);
+    while (cpus->started && (cpus->frozen || cpus->holding) && !cpus->parked)
+        pthread_cond_wait(&cpus->wake, &cpus->gate);
+    may = cpus->started && cpus->frozen && !cpus->holding;
+    if (may) {
+        cpus->until = cpus->tick + ns / INTERP_TICK_NS;
+        cpus->frozen = false;
+        pthread_cond_broadcast(&cpus->wake);
+        while (!cpus->frozen || !cpus->parked)
+            pthread_cond_wait(&cpus->wake, &cpus->gate);
+    }
+    pthread_mutex_unlock(&cpus->gate);
+    return may;
+}
+
 static void stop(struct pc_cpus *base)
 {
     struct cpu_interp *cpus = (struct cpu_interp *)base;
@@ -402,6 +422,11 @@ static void step(struct cpu_interp *cpus)
     bool taken = false, trapped = false;
     uint64_t limit;
 
+    if (cpus->tick >= cpus->until) {
+        cpus->until = UINT64_MAX;
+        freeze(&cpus->base);
+        return;
+    }
     pthread_mutex_lock(cpus->config.lock);
     cpus->inside = true;
     advance(cpus);
@@ -418,6 +443,8 @@ static void step(struct cpu_interp *cpus)
     /* An SMI that was put off comes after the trap, or one instruction. */
     if (cpu && wants_smm(cpu))
         limit = cpus->tick + !trapped;
+    if (limit > cpus->until)
+        limit = cpus->until;
     /* Whatever asked for attention so far was seen to, or will be before another turn. */
     __atomic_store_n(&cpus->attention, __atomic_load_n(&cpus->interrupted, __ATOMIC_ACQUIRE), __ATOMIC_RELAXED);
     interp_unlock(cpus);
@@ -527,6 +554,7 @@ int cpu_interp_create(const struct pc_cpus_config *config, const struct cpu_inte
                                            .hold = hold,
                                            .stop = stop,
                                            .freeze = freeze,
+                                           .run_for = run_for,
                                            .executing = executing,
                                            .pause = no_pause,
                                            .resume = no_pause,
@@ -544,6 +572,7 @@ int cpu_interp_create(const struct pc_cpus_config *config, const struct cpu_inte
     cpus->interp = *interp;
     cpus->a20_mask = UINT32_MAX;
     cpus->count = config->count;
+    cpus->until = UINT64_MAX;
     create_gate(cpus);
     for (unsigned i = 0; i < cpus->count && !err; i++)
         err = create_cpu(cpus, i);

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#define CPUID_EXTENDED 0x80000000u
 #define SIGNATURE 0x633u /* family 6, model 3 */
 #define FEATURE_TSC (1u << 4)
 #define FEATURE_MSR (1u << 5)
@@ -107,6 +108,12 @@ void interp_cpuid(x86emu_t *emu)
         x86->R_EBX = 0x756e6547; /* "GenuineIntel" */
         x86->R_EDX = 0x49656e69;
         x86->R_ECX = 0x6c65746e;
+        return;
+    }
+    /* None of the extended leaves but the one that says so: read as leaf 1, firmware would take it for a count of them. */
+    if (x86->R_EAX >> 16 == CPUID_EXTENDED >> 16) {
+        x86->R_EAX = CPUID_EXTENDED;
+        x86->R_EBX = x86->R_ECX = x86->R_EDX = 0;
         return;
     }
     /* Whatever is above the highest leaf reads as that. */

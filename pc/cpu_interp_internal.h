@@ -127,6 +127,7 @@ struct interp_cpu {
     uint32_t fault_error;
     const char *failed; /* why it can't go on; NULL: it can */
     enum pc_event failed_event;
+    unsigned fetched; /* bytes of the instruction that failed, in libx86emu's buffer */
     uint64_t tsc_offset;
     bool called;  /* the latest access of a device has had something come up for this processor */
     bool changed; /* the interrupt controllers have something; with the device lock held, as smi */
@@ -151,6 +152,8 @@ struct cpu_interp {
     /* The thread's own. */
     uint64_t tick;  /* virtual time in instructions */
     uint64_t slice; /* until when the current processor may run */
+    uint64_t
+        until; /* when it freezes by itself; changed by others while the thread is parked. UINT64_MAX: it does not */
     unsigned current;
     uint32_t turns; /* of which the next turn's length is made */
     uint64_t executed;

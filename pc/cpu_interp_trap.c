@@ -205,6 +205,7 @@ static void raise(struct interp_cpu *cpu, unsigned vector, uint32_t error, enum 
     struct fault now = fault(vector, error), next;
 
     x86->instr_buf[0] = 0;
+    cpu->fetched = 0;
     for (;;) {
         bool protected = x86->R_CR0 & CR0_PE;
 
@@ -262,6 +263,7 @@ void interp_aborted(struct interp_cpu *cpu)
     x86emu_regs_t *x86 = &cpu->emu->x86;
 
     x86->intr_type = 0;
+    cpu->fetched = x86->instr_len;
     restore(cpu);
     /* It took its time: a fault that comes again and again does not stop the clock. */
     x86->R_TSC++;
@@ -269,6 +271,7 @@ void interp_aborted(struct interp_cpu *cpu)
         cpu->own = false;
         if (interp_own(cpu)) {
             x86->instr_buf[0] = 0;
+            cpu->fetched = 0;
             return;
         }
         cpu->failed = "an unknown instruction";
@@ -374,10 +377,15 @@ void interp_end(struct interp_cpu *cpu)
 {
     const x86emu_regs_t *x86 = &cpu->emu->x86;
     uint32_t linear = x86->R_CS_BASE + x86->R_EIP;
-    char text[3 * 15 + 1] = "";
-    uint8_t bytes[15];
+    char text[3 * INTERP_INSTRUCTION_MAX + 1] = "";
+    uint8_t bytes[INTERP_INSTRUCTION_MAX];
     unsigned count = interp_peek(cpu, linear, bytes, sizeof(bytes));
 
+    /* What is no memory is not read again. */
+    if (count < cpu->fetched) {
+        count = cpu->fetched;
+        memcpy(bytes, x86->instr_buf, count);
+    }
     for (unsigned i = 0; i < count; i++)
         snprintf(text + 3 * (size_t)i, 4, " %02x", bytes[i]);
     cpu->state = INTERP_ENDED;

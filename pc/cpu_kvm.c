@@ -2,7 +2,7 @@
 /*
  * pc/cpu_kvm.c - processors run by KVM: their threads, their exits, and keeping them out while the map changes.
  *
- * Linux, Documentation/virt/kvm/api.rst: KVM_RUN, KVM_SET_SIGNAL_MASK, KVM_SMI, struct kvm_run.
+ * Linux, Documentation/virt/kvm/api.rst: KVM_RUN, KVM_SMI, struct kvm_run.
  *
  * Lock: gate guards stopping, pausing and every in_guest. It is never held in the guest, nor while the device lock is
  * taken.
@@ -23,21 +23,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <gmem/kvm.h>
 
 #include "cpu_kvm_state.h"
 #include "kvm_vm.h"
 
-#define KICK SIGUSR1
-
 struct vcpu {
     struct cpu_kvm *cpus;
     unsigned index;
-    int fd;
+    int fd; /* this and the next are the virtual machine's */
     struct kvm_run *run;
     gmem_space *memory;
     pthread_t thread;
@@ -50,7 +46,6 @@ struct vcpu {
 struct cpu_kvm {
     struct pc_cpus base;
     struct pc_cpus_config config;
-    size_t run_size;
     pthread_mutex_t gate;
     pthread_cond_t changed;
     bool stopping;
@@ -95,7 +90,7 @@ static void drive_out(struct cpu_kvm *cpus)
 {
     for (unsigned i = 0; i < cpus->count; i++) {
         if (cpus->vcpus[i].in_guest)
-            pthread_kill(cpus->vcpus[i].thread, KICK);
+            pthread_kill(cpus->vcpus[i].thread, CPU_KVM_KICK);
     }
     for (unsigned i = 0; i < cpus->count; i++) {
         while (cpus->vcpus[i].in_guest)
@@ -131,7 +126,7 @@ static void smi(struct pc_cpus *base)
     pthread_mutex_lock(&cpus->gate);
     vcpu->smi = true;
     if (vcpu->in_guest)
-        pthread_kill(vcpu->thread, KICK);
+        pthread_kill(vcpu->thread, CPU_KVM_KICK);
     pthread_mutex_unlock(&cpus->gate);
 }
 
@@ -212,7 +207,7 @@ static void drain_kick(void)
     sigset_t kick;
 
     sigemptyset(&kick);
-    sigaddset(&kick, KICK);
+    sigaddset(&kick, CPU_KVM_KICK);
     while (sigtimedwait(&kick, NULL, &now) >= 0) {
     }
 }
@@ -251,17 +246,6 @@ static void *run(void *opaque)
     pthread_cond_broadcast(&cpus->changed);
     pthread_mutex_unlock(&cpus->gate);
     return NULL;
-}
-
-/* Inside KVM_RUN only the kick gets through. */
-static int set_run_mask(int fd)
-{
-    struct {
-        struct kvm_signal_mask head;
-        uint64_t blocked; /* the kernel's sigset_t: 64 signals */
-    } __attribute__((packed)) mask = {.head = {.len = 8}, .blocked = ~(1ull << (KICK - 1))};
-
-    return ioctl(fd, KVM_SET_SIGNAL_MASK, &mask);
 }
 
 static int start(struct pc_cpus *base, struct pc_error *error)
@@ -320,58 +304,9 @@ static void destroy(struct pc_cpus *base)
     struct cpu_kvm *cpus = (struct cpu_kvm *)base;
 
     stop(base);
-    for (unsigned i = 0; i < cpus->count; i++) {
-        if (cpus->vcpus[i].run)
-            munmap(cpus->vcpus[i].run, cpus->run_size);
-        if (cpus->vcpus[i].fd >= 0)
-            close(cpus->vcpus[i].fd);
-    }
     pthread_cond_destroy(&cpus->changed);
     pthread_mutex_destroy(&cpus->gate);
     free(cpus);
-}
-
-static int create_vcpu(struct cpu_kvm *cpus, struct kvm_vm *kvm, unsigned index, struct pc_error *error)
-{
-    struct vcpu *vcpu = &cpus->vcpus[index];
-    void *mapped;
-    int err;
-
-    vcpu->fd = ioctl(kvm_vm_fd(kvm), KVM_CREATE_VCPU, (unsigned long)index);
-    if (vcpu->fd < 0)
-        return pc_fail(error, -errno, "the kernel refuses processor %u: %s", index, strerror(errno));
-    mapped = mmap(NULL, cpus->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
-    if (mapped == MAP_FAILED)
-        return pc_fail(error, -errno, "the state of processor %u can't be mapped: %s", index, strerror(errno));
-    vcpu->run = mapped;
-    if (set_run_mask(vcpu->fd) < 0)
-        return pc_fail(error, -errno, "the signal mask of processor %u can't be set: %s", index, strerror(errno));
-    err = cpu_kvm_set_cpuid(kvm_vm_device(kvm), vcpu->fd, index, cpus->count);
-    if (!err)
-        err = cpu_kvm_set_reset_state(vcpu->fd, index);
-    return err ? pc_fail(error, err, "processor %u can't be set up: %s", index, strerror(-err)) : 0;
-}
-
-static int create_all(struct cpu_kvm *cpus, struct kvm_vm *kvm, struct pc_error *error)
-{
-    int size = ioctl(kvm_vm_device(kvm), KVM_GET_VCPU_MMAP_SIZE, 0);
-    int err = 0;
-
-    if (size < (int)sizeof(struct kvm_run))
-        return pc_fail(error, -ENOTSUP, "KVM_GET_VCPU_MMAP_SIZE failed: %s", strerror(errno));
-    cpus->run_size = (size_t)size;
-    for (unsigned i = 0; i < cpus->count && !err; i++)
-        err = create_vcpu(cpus, kvm, i, error);
-    return err;
-}
-
-static int check_count(struct kvm_vm *kvm, unsigned count, struct pc_error *error)
-{
-    int max = ioctl(kvm_vm_fd(kvm), KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-
-    if (max > 0 && count > (unsigned)max)
-        return pc_fail(error, -EINVAL, "%u processors: the kernel takes at most %d", count, max);
-    return 0;
 }
 
 int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, struct pc_cpus **ret,
@@ -385,12 +320,8 @@ int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, stru
                                            .resume = resume_all,
                                            .smi = smi,
                                            .destroy = destroy};
-    struct cpu_kvm *cpus;
-    int err = check_count(kvm, config->count, error);
+    struct cpu_kvm *cpus = calloc(1, sizeof(*cpus) + config->count * sizeof(cpus->vcpus[0]));
 
-    if (err)
-        return err;
-    cpus = calloc(1, sizeof(*cpus) + config->count * sizeof(cpus->vcpus[0]));
     if (!cpus)
         return pc_fail(error, -ENOMEM, "out of memory");
     cpus->base.ops = &ops;
@@ -399,12 +330,9 @@ int cpu_kvm_create(struct kvm_vm *kvm, const struct pc_cpus_config *config, stru
     cpus->count = config->count;
     pthread_mutex_init(&cpus->gate, NULL);
     pthread_cond_init(&cpus->changed, NULL);
-    for (unsigned i = 0; i < cpus->count; i++)
-        cpus->vcpus[i] = (struct vcpu){.cpus = cpus, .index = i, .fd = -1, .memory = config->memory[i]};
-    err = create_all(cpus, kvm, error);
-    if (err) {
-        destroy(&cpus->base);
-        return err;
+    for (unsigned i = 0; i < cpus->count; i++) {
+        cpus->vcpus[i] = (struct vcpu){.cpus = cpus, .index = i, .memory = config->memory[i]};
+        cpus->vcpus[i].fd = kvm_vm_processor(kvm, i, &cpus->vcpus[i].run);
     }
     *ret = &cpus->base;
     return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pc/cpu_kvm_state.c - CPUID, reset state and place of a processor that KVM runs. No state of its own.
+ * pc/cpu_kvm_state.c - CPUID, reset state, signal mask and place of a processor that KVM runs. No state of its own.
  *
  * Intel 64 and IA-32 Architectures Software Developer's Manual: volume 2, CPUID; volume 3, 10.1.1 "processor state after
  * reset". AMD64 Architecture Programmer's Manual, volume 3, appendix E.4. Linux, Documentation/virt/kvm/api.rst:
- * KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2, KVM_SET_MP_STATE, KVM_TRANSLATE.
+ * KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2, KVM_SET_MP_STATE, KVM_SET_SIGNAL_MASK,
+ * KVM_TRANSLATE.
  */
 #include "cpu_kvm_state.h"
 
@@ -129,6 +130,16 @@ int cpu_kvm_set_reset_state(int vcpu_fd, unsigned index)
         ioctl(vcpu_fd, KVM_SET_MP_STATE, &mp) < 0)
         return -errno;
     return 0;
+}
+
+int cpu_kvm_set_run_mask(int vcpu_fd)
+{
+    struct {
+        struct kvm_signal_mask head;
+        uint64_t blocked; /* the kernel's sigset_t: 64 signals */
+    } __attribute__((packed)) mask = {.head = {.len = 8}, .blocked = ~(1ull << (CPU_KVM_KICK - 1))};
+
+    return ioctl(vcpu_fd, KVM_SET_SIGNAL_MASK, &mask) < 0 ? -errno : 0;
 }
 
 int cpu_kvm_executing(int vcpu_fd, uint64_t *ret_addr)

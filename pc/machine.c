@@ -101,7 +101,7 @@ static int choose_processors(struct machine *machine, const struct pc_config *co
 
     machine->accel = config->accel;
     if (automatic || config->accel == PC_ACCEL_KVM)
-        err = kvm_vm_create(config->smm, &machine->kvm, automatic ? &machine->without_kvm : error);
+        err = kvm_vm_create(config->smm, config->cpus, &machine->kvm, automatic ? &machine->without_kvm : error);
     if (automatic) {
         machine->accel = err ? PC_ACCEL_INTERP : PC_ACCEL_KVM;
         err = 0;
@@ -189,6 +189,11 @@ void machine_freeze(struct machine *machine)
 {
     if (machine->cpus && machine->cpus->ops->freeze)
         machine->cpus->ops->freeze(machine->cpus);
+}
+
+bool machine_run_for(struct machine *machine, uint64_t ns)
+{
+    return machine->cpus && machine->cpus->ops->run_for && machine->cpus->ops->run_for(machine->cpus, ns);
 }
 
 bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret)

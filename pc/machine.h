@@ -73,10 +73,16 @@ int machine_start(struct machine *machine, struct pc_error *error) GMEM_MUST_CHE
 void machine_stop(struct machine *machine);
 
 /*
- * Nothing more is executed until machine_stop(), where that can be promised (PC_ACCEL_INTERP): what the guest has done then is the
+ * Nothing more is executed until machine_stop() or machine_run_for(), where that can be promised (PC_ACCEL_INTERP): what the guest has done then is the
  * same in every run. Else nothing happens. From a hook, or with the device lock held.
  */
 void machine_freeze(struct machine *machine);
+
+/*
+ * After machine_freeze(): ns of the guest's time pass, and then it is frozen again. Returns when that is over. False: processors can't
+ * be told so, or are held; nothing happened. Not from a hook, nor with the device lock held.
+ */
+bool machine_run_for(struct machine *machine, uint64_t ns);
 
 /* Stops it and ends everything. Not from a hook. NULL is allowed. */
 void machine_destroy(struct machine *machine);

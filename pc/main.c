@@ -149,10 +149,7 @@ static void on_console(void *opaque, char c)
     run->seen[run->matched++] = c;
     if (run->matched < len || memcmp(run->seen, until, len) != 0)
         return;
-    if (run->options.screenshot)
-        set_outcome(run, OUTCOME_SEEN); /* its screen may still change */
-    else
-        end_run(run, OUTCOME_SEEN);
+    end_run(run, OUTCOME_SEEN);
 }
 
 static int open_output(struct output *output, const char *path, const char *what, struct pc_error *error)
@@ -183,6 +180,12 @@ static int empty_output(struct output *output, struct pc_error *error)
     if (output->path && ftruncate(fileno(output->file), 0) < 0 && errno != EINVAL)
         return pc_fail(error, -errno, "%s can't be emptied: %s", output->path, strerror(errno));
     return 0;
+}
+
+/* False: a trace that goes to standard error could not be written there, so nobody can be told but by the status. */
+static bool traced(const struct run *run)
+{
+    return run->trace.path || !(run->options.trace_slots || run->options.trace_pci) || !ferror(stderr);
 }
 
 /* False: not everything was written. */
@@ -459,7 +462,7 @@ static int boot(struct run *run)
     }
     wait_for_outcome(run);
     if (run->options.screenshot && atomic_load(&run->outcome) == OUTCOME_SEEN)
-        screenshot_settle(machine_screen(run->machine), run->signals);
+        screenshot_settle(run->machine, run->signals);
     machine_stop(run->machine);
     run->over = true;
     printed = print_results(run);
@@ -471,6 +474,8 @@ static int boot(struct run *run)
     if (err)
         complain(error.text);
     if (!printed || err)
+        status = EXIT_GUEST;
+    if (!traced(run))
         status = EXIT_GUEST;
     if (!close_output(&run->trace) || !close_output(&run->map) || !close_output(&run->serial))
         status = EXIT_GUEST;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdbool.h>
 
+#include "machine.h"
 #include "screen.h"
 
 #define LOOK_EVERY 50 /* ms */
@@ -22,14 +23,16 @@ static bool changed(struct screen *screen)
     return after.whole != before.whole || after.cells != before.cells || after.lines != before.lines;
 }
 
-void screenshot_settle(struct screen *screen, int wake)
+void screenshot_settle(struct machine *machine, int wake)
 {
+    struct screen *screen = machine_screen(machine);
     struct pollfd fd = {.fd = wake, .events = POLLIN};
     unsigned still = 0;
 
     for (unsigned looks = 0; still < LOOKS_STILL && looks < LOOKS_MAX; looks++) {
         still = changed(screen) ? 0 : still + 1;
-        if (poll(&fd, 1, LOOK_EVERY) > 0)
+        /* In the guest's time, where that is not the host's. */
+        if (poll(&fd, 1, machine_run_for(machine, LOOK_EVERY * UINT64_C(1000000)) ? 0 : LOOK_EVERY) > 0)
             break;
     }
 }

@@ -30,6 +30,7 @@ static struct {
     int version;                 /* -1: it knows no such call */
     unsigned long refused;       /* this call is, with refused_errno */
     int refused_errno, signals;  /* so many times KVM_CREATE_VM is interrupted first */
+    int capability[256];         /* what KVM_CHECK_EXTENSION says */
     unsigned opened, interrupts; /* counts */
 } host;
 
@@ -96,7 +97,13 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
         return host.version < 0 ? refuse(ENOTTY) : host.version;
     if (request == KVM_CREATE_VM)
         return __real_open("/dev/null", O_RDWR | O_CLOEXEC);
-    return 0; /* KVM_CHECK_EXTENSION: it has none */
+    if (request == KVM_CREATE_VCPU)
+        return __real_open("/dev/zero", O_RDWR | O_CLOEXEC); /* it can be mapped */
+    if (request == KVM_GET_VCPU_MMAP_SIZE)
+        return 3 * 4096;
+    if (request == KVM_CHECK_EXTENSION)
+        return (uintptr_t)argument < 256 ? host.capability[(uintptr_t)argument] : 0;
+    return 0;
 }
 
 static unsigned descriptors(void)
@@ -130,8 +137,16 @@ static void play(int open_errno, int version, unsigned long refused, int refused
     host.refused_errno = refused_errno;
 }
 
+/* All that a kernel has to have. */
+static void play_kernel(unsigned long refused, int refused_errno)
+{
+    play(0, 12, refused, refused_errno);
+    host.capability[KVM_CAP_MAX_VCPUS] = 2;
+    host.capability[KVM_CAP_READONLY_MEM] = 1;
+}
+
 /* Asked for by name it is refused; automatically it is why the interpreter is taken. Both say the same. */
-static void refused_and_replaced(const char *words, int err, bool smm)
+static void machine_refused_and_replaced(const char *words, int err, bool smm, unsigned cpus)
 {
     struct bench *bench = bench_new();
     struct pc_config config = config_of(bench, PC_ACCEL_KVM);
@@ -139,6 +154,7 @@ static void refused_and_replaced(const char *words, int err, bool smm)
     unsigned before = descriptors();
 
     config.smm = smm;
+    config.cpus = cpus;
     assert_int_equal(machine_create(&config, &bench->machine, &error), err);
     assert_null(bench->machine);
     assert_int_equal(descriptors(), before);
@@ -153,6 +169,11 @@ static void refused_and_replaced(const char *words, int err, bool smm)
     bench_free(bench);
     assert_int_equal(descriptors(), before);
     host.played = false;
+}
+
+static void refused_and_replaced(const char *words, int err, bool smm)
+{
+    machine_refused_and_replaced(words, err, smm, 1);
 }
 
 static void test_no_kvm(void **state)
@@ -214,6 +235,36 @@ static void test_no_smm(void **state)
     (void)state;
     play(0, 12, 0, 0);
     refused_and_replaced("system management mode", -ENOTSUP, true);
+}
+
+/* A kernel that has virtual machines, but can't have this one: what it takes is found before memory is. */
+static void test_not_for_this_machine(void **state)
+{
+    static const struct {
+        unsigned long call;
+        const char *words;
+    } calls[] = {
+        {KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE"},
+        {KVM_CREATE_VCPU, "the kernel refuses processor 0"},
+        {KVM_SET_SIGNAL_MASK, "processor 0 can't be set up"},
+        {KVM_GET_SUPPORTED_CPUID, "processor 0 can't be set up"},
+        {KVM_SET_CPUID2, "processor 0 can't be set up"},
+        {KVM_GET_REGS, "processor 0 can't be set up"},
+        {KVM_SET_SREGS, "processor 0 can't be set up"},
+        {KVM_SET_MP_STATE, "processor 0 can't be set up"},
+        {KVM_SET_USER_MEMORY_REGION, "the kernel refuses a memory slot"},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        play_kernel(calls[i].call, EPERM);
+        machine_refused_and_replaced(calls[i].words, -EPERM, false, 2);
+    }
+    play_kernel(0, 0);
+    machine_refused_and_replaced("3 processors: this host's KVM takes at most 2", -EINVAL, false, 3);
+    play_kernel(0, 0);
+    host.capability[KVM_CAP_READONLY_MEM] = 0;
+    refused_and_replaced("KVM_CAP_READONLY_MEM", -ENOTSUP, false);
 }
 
 /* Who asks for an interpreter does not touch /dev/kvm, nor who asks for no processors. */
@@ -306,13 +357,72 @@ static void test_freeze(void **state)
     }
 }
 
+static void say_and_stop_once(void *opaque, char c)
+{
+    const struct bench *bench = opaque;
+
+    if (atomic_load(&bench->console_len) == 0)
+        say_and_stop(opaque, c);
+}
+
+static struct pc_cpus_stats executed(struct bench *bench)
+{
+    struct pc_cpus_stats stats;
+
+    assert_true(machine_executed(bench->machine, &stats));
+    return stats;
+}
+
+/* A machine that was frozen goes on for so much of its own time, whether it works or waits. */
+static void check_run_for(const uint8_t *code, size_t len, unsigned instructions, bool works)
+{
+    struct bench *bench = bench_new();
+    struct pc_config config = config_of(bench, PC_ACCEL_INTERP);
+    struct pc_error error;
+
+    memcpy(bench->firmware + FIRMWARE_SIZE - 16, code, len);
+    config.hooks.console = say_and_stop_once;
+    bench_open(bench, &config);
+    assert_false(machine_run_for(bench->machine, 1000)); /* it was not started */
+    assert_int_equal(machine_start(bench->machine, &error), 0);
+    assert_true(wait_until(said, bench, 30));
+    machine_hold(bench->machine, true);
+    assert_false(machine_run_for(bench->machine, 1000000));
+    machine_hold(bench->machine, false);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_true(machine_run_for(bench->machine, 1000000));
+        assert_int_equal(executed(bench).virtual_ns, instructions * UINT64_C(50) + i * UINT64_C(1000000));
+        assert_int_equal(executed(bench).instructions, works ? instructions + i * 20000 : instructions + 2);
+    }
+    machine_stop(bench->machine);
+    assert_false(machine_run_for(bench->machine, 1000));
+    bench_free(bench);
+}
+
+static void test_run_for(void **state)
+{
+    static const uint8_t works[] = {0xba, 0x02, 0x04, 0xb0, 'X', 0xee, 0xeb, 0xfd};
+    static const uint8_t waits[] = {0xba, 0x02, 0x04, 0xb0, 'X', 0xee, 0xfa, 0xf4};
+    struct bench *bench = bench_new();
+    struct pc_config config = config_of(bench, PC_ACCEL_NONE);
+
+    (void)state;
+    check_run_for(works, sizeof(works), 3, true);
+    check_run_for(waits, sizeof(waits), 3, false);
+    config.set = bench_set;
+    bench_open(bench, &config);
+    assert_false(machine_run_for(bench->machine, 1000)); /* nobody is there to go on */
+    bench_free(bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_kvm),         cmocka_unit_test(test_no_permission),
         cmocka_unit_test(test_something_else), cmocka_unit_test(test_kernel_refuses),
-        cmocka_unit_test(test_no_smm),         cmocka_unit_test(test_not_asked),
-        cmocka_unit_test(test_mark),           cmocka_unit_test(test_freeze),
+        cmocka_unit_test(test_no_smm),         cmocka_unit_test(test_not_for_this_machine),
+        cmocka_unit_test(test_not_asked),      cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_freeze),         cmocka_unit_test(test_run_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

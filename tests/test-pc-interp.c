@@ -369,6 +369,9 @@ PAYLOAD(
                  "movl $0, 0x2828; movl $0x8900, 0x282c; movw $47, 0x1ff8; movl $0x2800, 0x1ffa; lgdtl 0x1ff8\n"
                  "ljmp $0x28, $0\n" DONE);
 PAYLOAD(triple, FLAT("triple") "movw $0, 0x1ff8; lidtl 0x1ff8; int $3\n" DONE);
+PAYLOAD(nowhere, FLAT("nowhere") "ljmp $8, $0xd0000000\n");
+/* The last two bytes of memory, and two behind it. */
+PAYLOAD(seam, FLAT("seam") "movw $0x6666, 0xfffffe; ljmp $8, $0xfffffe\n");
 PAYLOAD(prefixes, ".fill 65536 - 64, 1, 0x66\n");
 
 static void test_refused(void **state)
@@ -376,6 +379,10 @@ static void test_refused(void **state)
     (void)state;
     check_event(unknown_begin, unknown_end, PC_EVENT_FAILED,
                 "processor 0: an unknown instruction at cs:eip f000:1, linear 0xf0001, bytes 0f 38 00 c1 f4");
+    /* What is fetched where no memory is was fetched all the same. */
+    check_event(nowhere_begin, nowhere_end, PC_EVENT_FAILED,
+                "unknown instruction at cs:eip 0008:d0000000, linear 0xd0000000, bytes ff ff");
+    check_event(seam_begin, seam_end, PC_EVENT_FAILED, "linear 0xfffffe, bytes 66 66 ff ff");
     check_event(floating_begin, floating_end, PC_EVENT_FAILED, "bytes db e3 f4");
     check_event(paging_begin, paging_end, PC_EVENT_FAILED, "paging was switched on");
     check_event(user_begin, user_end, PC_EVENT_FAILED, "privilege level 0 was left");
@@ -535,7 +542,9 @@ PAYLOAD(times, FLAT("times") "rdtsc; movl %eax, %ebx; rdtsc; subl %ebx, %eax; mo
                              "movl $0x2ff, %ecx; movl $0xc06, %eax; xorl %edx, %edx; wrmsr; xorl %eax, %eax; rdmsr\n"
                              "movl %eax, 0x1010\n"
                              "xorl %eax, %eax; cpuid; movl %ebx, 0x1014\n"
-                             "movl $1, %eax; cpuid; movl %eax, 0x1018; movl %edx, 0x101c\n" DONE);
+                             "movl $1, %eax; cpuid; movl %eax, 0x1018; movl %edx, 0x101c\n"
+                             "movl $0x80000000, %eax; cpuid; movl %eax, 0x1030; movl %edx, 0x1034\n"
+                             "movl $0x8000001f, %eax; cpuid; movl %eax, 0x1038; movl %ebx, 0x103c\n" DONE);
 
 static void test_time(void **state)
 {
@@ -551,6 +560,10 @@ static void test_time(void **state)
     assert_int_equal(result(bench, 5), 0x756e6547);
     assert_int_equal(result(bench, 6) >> 8 & 0xf, 6);
     assert_int_equal(result(bench, 7) & 0x8fb7, 0x9330 & 0x8fb7);
+    assert_int_equal(result(bench, 12), 0x80000000); /* there are no extended leaves */
+    assert_int_equal(result(bench, 13), 0);
+    assert_int_equal(result(bench, 14), 0x80000000);
+    assert_int_equal(result(bench, 15), 0);
     assert_true(machine_executed(bench->machine, &stats));
     assert_true(stats.instructions > 20 && stats.instructions < 200);
     bench_free(bench);

@@ -92,11 +92,11 @@ static int check_smm(const struct kvm_vm *kvm, struct pc_error *error)
 
     if (mode && spaces)
         return 0;
-    return pc_fail(error, -ENOTSUP,
-                   "this kernel's KVM has no system management mode (it lacks %s%s%s): the interpreter has it (--accel "
-                   "interp), or do without (--smm off)",
-                   mode ? "" : "KVM_CAP_X86_SMM", mode || spaces ? "" : " and ",
-                   spaces ? "" : "KVM_CAP_MULTI_ADDRESS_SPACE");
+    return pc_fail(
+        error, -ENOTSUP,
+        "this kernel's KVM has no system management mode (it lacks %s%s%s), which --accel interp has and --smm "
+        "off does without",
+        mode ? "" : "KVM_CAP_X86_SMM", mode || spaces ? "" : " and ", spaces ? "" : "KVM_CAP_MULTI_ADDRESS_SPACE");
 }
 
 static int set_routing(struct kvm_vm *kvm)

@@ -9,6 +9,8 @@
  *  cpu_interp_trap.c  interrupts and faults
  *  cpu_interp_cpu.c   reset state, CPUID, MSRs
  *
+ * and by cpu_interp_decode.c, which finds the opcode and the operands of what cpu_interp_own.c carries out.
+ *
  * x86emu_run() executes until its time stamp counter, which it raises by one for each instruction, is at a limit. What it does not do
  * is done around it:
  *
@@ -41,13 +43,21 @@
 #define CR0_ET 0x10u
 #define CR0_CD_NW 0x60000000u
 #define CR0_PG 0x80000000u
+#define FLAG_CF 0x1u
+#define FLAG_PF 0x4u
+#define FLAG_AF 0x10u
+#define FLAG_ZF 0x40u
+#define FLAG_SF 0x80u
 #define FLAG_TF 0x100u
 #define FLAG_IF 0x200u
+#define FLAG_DF 0x400u
+#define FLAG_OF 0x800u
 #define FLAG_NT 0x4000u
 #define FLAG_RF 0x10000u
 #define FLAG_VM 0x20000u
 
 /* Exceptions. */
+#define VECTOR_DE 0u
 #define VECTOR_DB 1u
 #define VECTOR_NMI 2u
 #define VECTOR_UD 6u

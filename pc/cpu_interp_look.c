@@ -10,10 +10,7 @@
  */
 #include "cpu_interp_internal.h"
 
-#define FLAG_ZF 0x40u
-#define FLAG_DF 0x400u
-
-/* What an opcode of one byte is: nothing to look at, or see look(). */
+/* What an opcode of one byte is: nothing to look at, or see look_at_opcode(). */
 enum class { PLAIN, PREFIX, ESCAPE, SHIFT, DIVIDE, OWN };
 
 /* Opcodes of one byte that have to be looked at. */

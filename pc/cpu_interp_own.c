@@ -8,619 +8,424 @@
  * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. Flags that it leaves undefined stay as they are, but
  * for those of shifts, which are as for a count of 1.
  *
- * Runs on the processors' thread, outside of x86emu_run() but inside of execute(), so that a fault can abort. The instruction is
- * decoded from its first byte; EIP is set behind it at the end.
+ * Which operands they have is found by cpu_interp_decode.c. EIP is set behind the instruction at its end. One that aborts
+ * before is put back by interp_aborted() to what "before" says, which a repeated one keeps up to date with what it has done;
+ * control registers are not in there, so nothing may abort once one is written.
+ *
+ * Runs on the processors' thread, without the device lock (an access to a device takes it), outside of x86emu_run() but inside
+ * of execute() of cpu_interp.c, so that a fault can abort.
  */
-#include "cpu_interp_internal.h"
+#include "cpu_interp_decode.h"
 
-#define FLAG_CF 0x1u
-#define FLAG_PF 0x4u
-#define FLAG_ZF 0x40u
-#define FLAG_SF 0x80u
-#define FLAG_DF 0x400u
-#define FLAG_OF 0x800u
-#define FLAG_AF 0x10u
-#define VECTOR_DE 0u
 #define LMSW_CLEARS 0xeu /* MP, EM, TS */
 
-struct own {
-    struct interp_cpu *cpu;
-    x86emu_regs_t *x86;
-    uint32_t eip;
-    bool data32, addr32, repeat;
-    int override;    /* the segment's index; -1: the operand's own */
-    unsigned opcode; /* 0x100 and the second byte, of those with 0x0f */
-    unsigned mod, reg, rm;
-    unsigned size; /* of the operand in bytes */
-    sel_t *segment;
-    uint32_t offset; /* of a memory operand */
-};
-
-static uint32_t fetch(struct own *own, unsigned size)
+static bool flag(const struct interp_insn *insn, uint32_t mask)
 {
-    uint32_t value = interp_fetch(own->cpu, own->x86->R_CS_BASE + own->eip, size);
-
-    own->eip += size;
-    if (!ACC_D(own->x86->R_CS_ACC))
-        own->eip &= 0xffff;
-    return value;
+    return insn->x86->R_EFLG & mask;
 }
 
-static int segment_of(uint32_t prefix)
+static void set_flag(const struct interp_insn *insn, uint32_t mask, bool on)
 {
-    switch (prefix) {
-    case 0x26:
-        return R_ES_INDEX;
-    case 0x2e:
-        return R_CS_INDEX;
-    case 0x36:
-        return R_SS_INDEX;
-    case 0x3e:
-        return R_DS_INDEX;
-    case 0x64:
-        return R_FS_INDEX;
-    case 0x65:
-        return R_GS_INDEX;
-    default:
-        return -1;
-    }
+    insn->x86->R_EFLG = on ? insn->x86->R_EFLG | mask : insn->x86->R_EFLG & ~mask;
 }
 
-/* Prefixes and opcode. That they end was seen to when they were fetched before. */
-static void decode_opcode(struct own *own)
+static bool top(const struct interp_insn *insn, uint64_t value)
 {
-    uint32_t byte;
-
-    for (;;) {
-        byte = fetch(own, 1);
-        if (segment_of(byte) >= 0)
-            own->override = segment_of(byte);
-        else if (byte == 0x66)
-            own->data32 = !ACC_D(own->x86->R_CS_ACC);
-        else if (byte == 0x67)
-            own->addr32 = !ACC_D(own->x86->R_CS_ACC);
-        else if (byte == 0xf2 || byte == 0xf3)
-            own->repeat = true;
-        else if (byte != 0xf0)
-            break;
-    }
-    own->opcode = byte == 0x0f ? 0x100 | fetch(own, 1) : byte;
+    return value >> (8 * insn->size - 1) & 1;
 }
 
-static i386_general_register *whole(const struct own *own, unsigned n)
+static uint32_t cut(const struct interp_insn *insn, uint64_t value)
 {
-    x86emu_regs_t *x86 = own->x86;
-    i386_general_register *registers[] = {&x86->gen.A,  &x86->gen.C,  &x86->gen.D,  &x86->gen.B,
-                                          &x86->spc.SP, &x86->spc.BP, &x86->spc.SI, &x86->spc.DI};
-
-    return registers[n & 7];
+    return (uint32_t)(value & (UINT64_MAX >> (64 - 8 * insn->size)));
 }
 
-static uint32_t get_register(const struct own *own, unsigned n)
+static int64_t sign_extend(const struct interp_insn *insn, uint32_t value)
 {
-    switch (own->size) {
-    case 1:
-        return n & 4 ? whole(own, n & 3)->I8_reg.h_reg : whole(own, n)->I8_reg.l_reg;
-    case 2:
-        return whole(own, n)->I16_reg.x_reg;
-    default:
-        return whole(own, n)->I32_reg.e_reg;
-    }
-}
-
-static void set_register(const struct own *own, unsigned n, uint32_t value)
-{
-    switch (own->size) {
-    case 1:
-        if (n & 4)
-            whole(own, n & 3)->I8_reg.h_reg = (u8)value;
-        else
-            whole(own, n)->I8_reg.l_reg = (u8)value;
-        break;
-    case 2:
-        whole(own, n)->I16_reg.x_reg = (u16)value;
-        break;
-    default:
-        whole(own, n)->I32_reg.e_reg = value;
-        break;
-    }
-}
-
-static uint32_t displacement(struct own *own, unsigned wide)
-{
-    if (own->mod == 1)
-        return (uint32_t)(int8_t)fetch(own, 1);
-    return own->mod == 2 ? fetch(own, wide) : 0;
-}
-
-/* Whether the segment is SS unless a prefix says otherwise. */
-static bool address16(struct own *own)
-{
-    static const int base[8] = {3, 3, 5, 5, 6, 7, 5, 3}, index[8] = {6, 7, 6, 7, -1, -1, -1, -1};
-
-    if (own->mod == 0 && own->rm == 6) {
-        own->offset = fetch(own, 2);
-        return false;
-    }
-    own->offset = whole(own, (unsigned)base[own->rm])->I16_reg.x_reg;
-    if (index[own->rm] >= 0)
-        own->offset += whole(own, (unsigned)index[own->rm])->I16_reg.x_reg;
-    own->offset = (own->offset + displacement(own, 2)) & 0xffff;
-    return base[own->rm] == 5;
-}
-
-static bool address32(struct own *own)
-{
-    unsigned base = own->rm, sib = 0;
-
-    if (own->rm == 4) {
-        sib = fetch(own, 1);
-        base = sib & 7;
-    }
-    if (own->mod == 0 && base == 5) {
-        own->offset = fetch(own, 4);
-        base = 8;
-    } else {
-        own->offset = whole(own, base)->I32_reg.e_reg;
-    }
-    if (own->rm == 4 && (sib >> 3 & 7) != 4)
-        own->offset += whole(own, sib >> 3 & 7)->I32_reg.e_reg << (sib >> 6);
-    own->offset += displacement(own, 4);
-    return base == 4 || base == 5;
-}
-
-static void decode_operand(struct own *own)
-{
-    uint32_t modrm = fetch(own, 1);
-    bool stack;
-
-    own->mod = modrm >> 6;
-    own->reg = modrm >> 3 & 7;
-    own->rm = modrm & 7;
-    if (own->mod == 3)
-        return;
-    stack = own->addr32 ? address32(own) : address16(own);
-    own->segment = &own->x86->seg[own->override >= 0 ? own->override : stack ? R_SS_INDEX : R_DS_INDEX];
-}
-
-static uint32_t linear(const struct own *own, uint32_t offset, unsigned size)
-{
-    const sel_t *segment = own->segment;
-
-    /* libx86emu's check, and like it of segments that expand up. */
-    if (offset + size - 1 > segment->limit || offset + size - 1 < offset)
-        interp_abort(own->cpu, segment == &own->x86->seg[R_SS_INDEX] ? VECTOR_SS : VECTOR_GP, 0);
-    return segment->base + offset;
-}
-
-static uint32_t get(const struct own *own)
-{
-    if (own->mod == 3)
-        return get_register(own, own->rm);
-    return interp_load(own->cpu, linear(own, own->offset, own->size), own->size);
-}
-
-static void set(const struct own *own, uint32_t value)
-{
-    if (own->mod == 3)
-        set_register(own, own->rm, value);
-    else
-        interp_store(own->cpu, linear(own, own->offset, own->size), own->size, value);
-}
-
-static bool flag(const struct own *own, uint32_t mask)
-{
-    return own->x86->R_EFLG & mask;
-}
-
-static void set_flag(const struct own *own, uint32_t mask, bool on)
-{
-    own->x86->R_EFLG = on ? own->x86->R_EFLG | mask : own->x86->R_EFLG & ~mask;
-}
-
-static bool top(const struct own *own, uint64_t value)
-{
-    return value >> (8 * own->size - 1) & 1;
-}
-
-static uint32_t cut(const struct own *own, uint64_t value)
-{
-    return (uint32_t)(value & (UINT64_MAX >> (64 - 8 * own->size)));
-}
-
-static int64_t sign_extend(const struct own *own, uint32_t value)
-{
-    unsigned shift = 64 - 8 * own->size;
+    unsigned shift = 64 - 8 * insn->size;
 
     return (int64_t)((uint64_t)value << shift) >> shift;
 }
 
-static void set_result_flags(const struct own *own, uint32_t value)
+static void set_result_flags(const struct interp_insn *insn, uint32_t value)
 {
-    set_flag(own, FLAG_ZF, value == 0);
-    set_flag(own, FLAG_SF, top(own, value));
-    set_flag(own, FLAG_PF, !(__builtin_popcount(value & 0xff) & 1));
+    set_flag(insn, FLAG_ZF, value == 0);
+    set_flag(insn, FLAG_SF, top(insn, value));
+    set_flag(insn, FLAG_PF, !(__builtin_popcount(value & 0xff) & 1));
 }
 
-static uint32_t rotate(const struct own *own, uint32_t value, unsigned count)
+static uint32_t rotate(const struct interp_insn *insn, uint32_t value, unsigned count)
 {
-    unsigned width = 8 * own->size, n = count % width;
+    unsigned width = 8 * insn->size, n = count % width;
     uint64_t twice = (uint64_t)value << width | value;
-    bool right = own->reg & 1;
-    uint32_t result = cut(own, right ? twice >> n : twice >> (width - n));
+    bool right = insn->reg & 1;
+    uint32_t result = cut(insn, right ? twice >> n : twice >> (width - n));
 
-    set_flag(own, FLAG_CF, right ? top(own, result) : result & 1);
-    set_flag(own, FLAG_OF, top(own, result) ^ (right ? result >> (width - 2) & 1 : result & 1));
+    set_flag(insn, FLAG_CF, right ? top(insn, result) : result & 1);
+    set_flag(insn, FLAG_OF, top(insn, result) ^ (right ? result >> (width - 2) & 1 : result & 1));
     return result;
 }
 
-static uint32_t rotate_carry(const struct own *own, uint32_t value, unsigned count)
+static uint32_t rotate_carry(const struct interp_insn *insn, uint32_t value, unsigned count)
 {
-    unsigned width = 8 * own->size, n = count % (width + 1);
-    bool carry = flag(own, FLAG_CF), right = own->reg & 1, out;
+    unsigned width = 8 * insn->size, n = count % (width + 1);
+    bool carry = flag(insn, FLAG_CF), right = insn->reg & 1, out;
 
     for (; n > 0; n--) {
-        out = right ? value & 1 : top(own, value);
-        value = right ? value >> 1 | (uint32_t)carry << (width - 1) : cut(own, (uint64_t)value << 1 | carry);
+        out = right ? value & 1 : top(insn, value);
+        value = right ? value >> 1 | (uint32_t)carry << (width - 1) : cut(insn, (uint64_t)value << 1 | carry);
         carry = out;
     }
-    set_flag(own, FLAG_CF, carry);
-    set_flag(own, FLAG_OF, top(own, value) ^ (right ? value >> (width - 2) & 1 : carry));
+    set_flag(insn, FLAG_CF, carry);
+    set_flag(insn, FLAG_OF, top(insn, value) ^ (right ? value >> (width - 2) & 1 : carry));
     return value;
 }
 
-static uint32_t shift(const struct own *own, uint32_t value, unsigned count)
+static uint32_t shift(const struct interp_insn *insn, uint32_t value, unsigned count)
 {
     uint32_t result;
     uint64_t wide;
 
-    switch (own->reg) {
+    switch (insn->reg) {
     case 5:
         result = value >> count;
-        set_flag(own, FLAG_CF, value >> (count - 1) & 1);
-        set_flag(own, FLAG_OF, top(own, value));
+        set_flag(insn, FLAG_CF, value >> (count - 1) & 1);
+        set_flag(insn, FLAG_OF, top(insn, value));
         break;
     case 7:
-        wide = (uint64_t)sign_extend(own, value);
-        result = cut(own, (uint64_t)((int64_t)wide >> count));
-        set_flag(own, FLAG_CF, (int64_t)wide >> (count - 1) & 1);
-        set_flag(own, FLAG_OF, false);
+        wide = (uint64_t)sign_extend(insn, value);
+        result = cut(insn, (uint64_t)((int64_t)wide >> count));
+        set_flag(insn, FLAG_CF, (int64_t)wide >> (count - 1) & 1);
+        set_flag(insn, FLAG_OF, false);
         break;
     default:
         wide = (uint64_t)value << count;
-        result = cut(own, wide);
-        set_flag(own, FLAG_CF, wide >> (8 * own->size) & 1);
-        set_flag(own, FLAG_OF, top(own, wide) ^ (wide >> (8 * own->size) & 1));
+        result = cut(insn, wide);
+        set_flag(insn, FLAG_CF, wide >> (8 * insn->size) & 1);
+        set_flag(insn, FLAG_OF, top(insn, wide) ^ (wide >> (8 * insn->size) & 1));
         break;
     }
-    set_result_flags(own, result);
+    set_result_flags(insn, result);
     return result;
 }
 
-static void execute_shift(struct own *own)
+static void execute_shift(struct interp_insn *insn)
 {
     unsigned count = 1;
     uint32_t value;
 
-    own->size = !(own->opcode & 1) ? 1 : own->data32 ? 4 : 2;
-    decode_operand(own);
-    if (own->opcode < 0xd0)
-        count = fetch(own, 1) & 31;
-    else if (own->opcode >= 0xd2)
-        count = own->x86->R_CL & 31;
-    value = get(own);
+    insn->size = insn_size(insn);
+    insn_decode_operand(insn);
+    if (insn->opcode < 0xd0)
+        count = insn_fetch(insn, 1) & 31;
+    else if (insn->opcode >= 0xd2)
+        count = insn->x86->R_CL & 31;
+    value = insn_get(insn);
     if (count == 0)
         return;
-    if (own->reg < 2)
-        value = rotate(own, value, count);
-    else if (own->reg < 4)
-        value = rotate_carry(own, value, count);
+    if (insn->reg < 2)
+        value = rotate(insn, value, count);
+    else if (insn->reg < 4)
+        value = rotate_carry(insn, value, count);
     else
-        value = shift(own, value, count);
-    set(own, value);
+        value = shift(insn, value, count);
+    insn_set(insn, value);
 }
 
 /* SHLD, SHRD. More than 16 of 16 bits is undefined: the operand comes in again behind the other. */
-static void execute_double_shift(struct own *own)
+static void execute_double_shift(struct interp_insn *insn)
 {
-    bool right = own->opcode & 8;
-    unsigned count, width = own->data32 ? 32 : 16;
+    bool right = insn->opcode & 8;
+    unsigned count, width = insn->data32 ? 32 : 16;
     uint64_t value, source, row;
     uint32_t result;
 
-    own->size = width / 8;
-    decode_operand(own);
-    count = (own->opcode & 1 ? own->x86->R_CL : fetch(own, 1)) & 31;
-    value = get(own);
-    source = get_register(own, own->reg);
+    insn->size = width / 8;
+    insn_decode_operand(insn);
+    count = (insn->opcode & 1 ? insn->x86->R_CL : insn_fetch(insn, 1)) & 31;
+    value = insn_get(insn);
+    source = insn_get_register(insn, insn->reg);
     if (count == 0)
         return;
     if (right) {
         row = width == 32 ? source << 32 | value : value << 32 | source << 16 | value;
-        result = cut(own, row >> count);
-        set_flag(own, FLAG_CF, row >> (count - 1) & 1);
+        result = cut(insn, row >> count);
+        set_flag(insn, FLAG_CF, row >> (count - 1) & 1);
     } else {
         row = width == 32 ? value << 32 | source : value << 32 | source << 16 | value;
-        result = cut(own, row << count >> 32);
-        set_flag(own, FLAG_CF, row >> (width == 32 ? 64 - count : 48 - count) & 1);
+        result = cut(insn, row << count >> 32);
+        set_flag(insn, FLAG_CF, row >> (width == 32 ? 64 - count : 48 - count) & 1);
     }
-    set_flag(own, FLAG_OF, top(own, result) ^ top(own, value));
-    set_result_flags(own, result);
-    set(own, result);
+    set_flag(insn, FLAG_OF, top(insn, result) ^ top(insn, value));
+    set_result_flags(insn, result);
+    insn_set(insn, result);
 }
 
-static bool condition(const struct own *own, unsigned code)
+static bool condition(const struct interp_insn *insn, unsigned code)
 {
-    bool less = flag(own, FLAG_SF) != flag(own, FLAG_OF);
-    bool now = code & 2 ? less || flag(own, FLAG_ZF) : less;
+    bool less = flag(insn, FLAG_SF) != flag(insn, FLAG_OF);
+    bool now = code & 2 ? less || flag(insn, FLAG_ZF) : less;
 
     return now != (code & 1);
 }
 
 /* CMOVL, CMOVGE, CMOVLE, CMOVG. */
-static void execute_move(struct own *own)
+static void execute_move(struct interp_insn *insn)
 {
     uint32_t value;
 
-    own->size = own->data32 ? 4 : 2;
-    decode_operand(own);
-    value = get(own);
-    if (condition(own, own->opcode))
-        set_register(own, own->reg, value);
+    insn->size = insn->data32 ? 4 : 2;
+    insn_decode_operand(insn);
+    value = insn_get(insn);
+    if (condition(insn, insn->opcode))
+        insn_set_register(insn, insn->reg, value);
 }
 
 /* BT, BTS, BTR, BTC by a register or a number; in memory a register's bit may be far from the operand. */
-static bool execute_bit(struct own *own)
+static bool execute_bit(struct interp_insn *insn)
 {
-    unsigned what, bits = own->data32 ? 32 : 16;
+    unsigned what, bits = insn->data32 ? 32 : 16;
     uint32_t value, mask;
     int32_t index;
 
-    own->size = bits / 8;
-    decode_operand(own);
-    if (own->opcode == 0x1ba && own->reg < 4)
+    insn->size = bits / 8;
+    insn_decode_operand(insn);
+    if (insn->opcode == 0x1ba && insn->reg < 4)
         return false;
-    if (own->opcode == 0x1ba) {
-        what = own->reg & 3;
-        index = (int32_t)(fetch(own, 1) & (bits - 1));
+    if (insn->opcode == 0x1ba) {
+        what = insn->reg & 3;
+        index = (int32_t)(insn_fetch(insn, 1) & (bits - 1));
     } else {
-        what = own->opcode >> 3 & 3;
-        index = (int32_t)sign_extend(own, get_register(own, own->reg));
-        if (own->mod != 3) {
-            own->offset += (uint32_t)(index >> (bits == 32 ? 5 : 4)) * own->size;
-            if (!own->addr32)
-                own->offset &= 0xffff;
+        what = insn->opcode >> 3 & 3;
+        index = (int32_t)sign_extend(insn, insn_get_register(insn, insn->reg));
+        if (insn->mod != 3) {
+            insn->offset += (uint32_t)(index >> (bits == 32 ? 5 : 4)) * insn->size;
+            insn->offset &= insn_address_mask(insn);
         }
     }
     mask = 1u << ((uint32_t)index & (bits - 1));
-    value = get(own);
+    value = insn_get(insn);
     if (what)
-        set(own, what == 1 ? value | mask : what == 2 ? value & ~mask : value ^ mask);
-    set_flag(own, FLAG_CF, value & mask);
+        insn_set(insn, what == 1 ? value | mask : what == 2 ? value & ~mask : value ^ mask);
+    set_flag(insn, FLAG_CF, value & mask);
     return true;
 }
 
-static void divide(const struct own *own, uint64_t dividend, uint32_t divisor, uint32_t *ret_quotient,
+static void divide(const struct interp_insn *insn, uint64_t dividend, uint32_t divisor, uint32_t *ret_quotient,
                    uint32_t *ret_remainder)
 {
-    unsigned width = 8 * own->size;
+    unsigned width = 8 * insn->size;
     uint64_t quotient;
     int64_t number, by, result;
 
     if (divisor == 0)
-        interp_abort(own->cpu, VECTOR_DE, INTERP_NO_ERROR);
-    if (own->reg == 6) {
+        interp_abort(insn->cpu, VECTOR_DE, INTERP_NO_ERROR);
+    if (insn->reg == 6) {
         quotient = dividend / divisor;
         if (quotient >> width)
-            interp_abort(own->cpu, VECTOR_DE, INTERP_NO_ERROR);
+            interp_abort(insn->cpu, VECTOR_DE, INTERP_NO_ERROR);
         *ret_quotient = (uint32_t)quotient;
         *ret_remainder = (uint32_t)(dividend % divisor);
         return;
     }
     number = (int64_t)(dividend << (64 - 2 * width)) >> (64 - 2 * width);
-    by = sign_extend(own, divisor);
+    by = sign_extend(insn, divisor);
     /* What the host could not divide does not fit either. */
     if (number == INT64_MIN && by == -1)
-        interp_abort(own->cpu, VECTOR_DE, INTERP_NO_ERROR);
+        interp_abort(insn->cpu, VECTOR_DE, INTERP_NO_ERROR);
     result = number / by;
-    if (result != sign_extend(own, cut(own, (uint64_t)result)))
-        interp_abort(own->cpu, VECTOR_DE, INTERP_NO_ERROR);
-    *ret_quotient = cut(own, (uint64_t)result);
-    *ret_remainder = cut(own, (uint64_t)(number % by));
+    if (result != sign_extend(insn, cut(insn, (uint64_t)result)))
+        interp_abort(insn->cpu, VECTOR_DE, INTERP_NO_ERROR);
+    *ret_quotient = cut(insn, (uint64_t)result);
+    *ret_remainder = cut(insn, (uint64_t)(number % by));
 }
 
-static void execute_divide(struct own *own)
+static void execute_divide(struct interp_insn *insn)
 {
-    x86emu_regs_t *x86 = own->x86;
+    x86emu_regs_t *x86 = insn->x86;
     uint32_t divisor, quotient, remainder;
 
-    own->size = !(own->opcode & 1) ? 1 : own->data32 ? 4 : 2;
-    decode_operand(own);
-    divisor = get(own);
-    switch (own->size) {
+    insn->size = insn_size(insn);
+    insn_decode_operand(insn);
+    divisor = insn_get(insn);
+    switch (insn->size) {
     case 1:
-        divide(own, x86->R_AX, divisor, &quotient, &remainder);
+        divide(insn, x86->R_AX, divisor, &quotient, &remainder);
         x86->R_AL = (u8)quotient;
         x86->R_AH = (u8)remainder;
         break;
     case 2:
-        divide(own, (uint32_t)x86->R_DX << 16 | x86->R_AX, divisor, &quotient, &remainder);
+        divide(insn, (uint32_t)x86->R_DX << 16 | x86->R_AX, divisor, &quotient, &remainder);
         x86->R_AX = (u16)quotient;
         x86->R_DX = (u16)remainder;
         break;
     default:
-        divide(own, (uint64_t)x86->R_EDX << 32 | x86->R_EAX, divisor, &quotient, &remainder);
+        divide(insn, (uint64_t)x86->R_EDX << 32 | x86->R_EAX, divisor, &quotient, &remainder);
         x86->R_EAX = quotient;
         x86->R_EDX = remainder;
         break;
     }
 }
 
-static void execute_aam(struct own *own)
+static void execute_aam(struct interp_insn *insn)
 {
-    x86emu_regs_t *x86 = own->x86;
-    uint32_t by = fetch(own, 1);
+    x86emu_regs_t *x86 = insn->x86;
+    uint32_t by = insn_fetch(insn, 1);
 
     if (by == 0)
-        interp_abort(own->cpu, VECTOR_DE, INTERP_NO_ERROR);
+        interp_abort(insn->cpu, VECTOR_DE, INTERP_NO_ERROR);
     x86->R_AH = (u8)(x86->R_AL / by);
     x86->R_AL = (u8)(x86->R_AL % by);
-    own->size = 1;
-    set_result_flags(own, x86->R_AL);
+    insn->size = 1;
+    set_result_flags(insn, x86->R_AL);
 }
 
-static void set_sum_flags(const struct own *own, uint32_t a, uint32_t b, uint32_t sum, bool carry, bool overflow)
+static void set_sum_flags(const struct interp_insn *insn, uint32_t a, uint32_t b, uint32_t sum, bool carry,
+                          bool overflow)
 {
-    set_flag(own, FLAG_CF, carry);
-    set_flag(own, FLAG_OF, overflow);
-    set_flag(own, FLAG_AF, (a ^ b ^ sum) & 0x10);
-    set_result_flags(own, sum);
+    set_flag(insn, FLAG_CF, carry);
+    set_flag(insn, FLAG_OF, overflow);
+    set_flag(insn, FLAG_AF, (a ^ b ^ sum) & 0x10);
+    set_result_flags(insn, sum);
 }
 
-static void execute_xadd(struct own *own)
+static void execute_xadd(struct interp_insn *insn)
 {
     uint32_t value, other, sum;
 
-    own->size = !(own->opcode & 1) ? 1 : own->data32 ? 4 : 2;
-    decode_operand(own);
-    value = get(own);
-    other = get_register(own, own->reg);
-    sum = cut(own, (uint64_t)value + other);
+    insn->size = insn_size(insn);
+    insn_decode_operand(insn);
+    value = insn_get(insn);
+    other = insn_get_register(insn, insn->reg);
+    sum = cut(insn, (uint64_t)value + other);
     /* The register first: with itself it holds the sum. */
-    if (own->mod == 3)
-        set_register(own, own->reg, value);
-    set(own, sum);
-    if (own->mod != 3)
-        set_register(own, own->reg, value);
-    set_sum_flags(own, value, other, sum, sum < value, top(own, ~(value ^ other) & (value ^ sum)));
+    if (insn->mod == 3)
+        insn_set_register(insn, insn->reg, value);
+    insn_set(insn, sum);
+    if (insn->mod != 3)
+        insn_set_register(insn, insn->reg, value);
+    set_sum_flags(insn, value, other, sum, sum < value, top(insn, ~(value ^ other) & (value ^ sum)));
 }
 
-static void execute_cmpxchg(struct own *own)
+static void execute_cmpxchg(struct interp_insn *insn)
 {
     uint32_t value, accumulator, difference;
 
-    own->size = !(own->opcode & 1) ? 1 : own->data32 ? 4 : 2;
-    decode_operand(own);
-    value = get(own);
-    accumulator = get_register(own, 0);
-    difference = cut(own, (uint64_t)accumulator - value);
+    insn->size = insn_size(insn);
+    insn_decode_operand(insn);
+    value = insn_get(insn);
+    accumulator = insn_get_register(insn, 0);
+    difference = cut(insn, (uint64_t)accumulator - value);
     /* It writes in either case. */
-    set(own, difference ? value : get_register(own, own->reg));
+    insn_set(insn, difference ? value : insn_get_register(insn, insn->reg));
     if (difference)
-        set_register(own, 0, value);
-    set_sum_flags(own, accumulator, value, difference, accumulator < value,
-                  top(own, (accumulator ^ value) & (accumulator ^ difference)));
+        insn_set_register(insn, 0, value);
+    set_sum_flags(insn, accumulator, value, difference, accumulator < value,
+                  top(insn, (accumulator ^ value) & (accumulator ^ difference)));
 }
 
-static bool execute_cmpxchg8b(struct own *own)
+static bool execute_cmpxchg8b(struct interp_insn *insn)
 {
-    x86emu_regs_t *x86 = own->x86;
+    x86emu_regs_t *x86 = insn->x86;
     uint32_t at, low, high;
     bool equal;
 
-    decode_operand(own);
-    if (own->mod == 3 || own->reg != 1)
+    insn_decode_operand(insn);
+    if (insn->mod == 3 || insn->reg != 1)
         return false;
-    at = linear(own, own->offset, 8);
-    low = interp_load(own->cpu, at, 4);
-    high = interp_load(own->cpu, at + 4, 4);
+    at = insn_linear(insn, insn->offset, 8);
+    low = interp_load(insn->cpu, at, 4);
+    high = interp_load(insn->cpu, at + 4, 4);
     equal = low == x86->R_EAX && high == x86->R_EDX;
-    interp_store(own->cpu, at, 4, equal ? x86->R_EBX : low);
-    interp_store(own->cpu, at + 4, 4, equal ? x86->R_ECX : high);
+    interp_store(insn->cpu, at, 4, equal ? x86->R_EBX : low);
+    interp_store(insn->cpu, at + 4, 4, equal ? x86->R_ECX : high);
     if (!equal) {
         x86->R_EAX = low;
         x86->R_EDX = high;
     }
-    set_flag(own, FLAG_ZF, equal);
+    set_flag(insn, FLAG_ZF, equal);
     return true;
 }
 
-/* The offset that SI or DI has, by address size; and step it. */
-static uint32_t *index_register(const struct own *own, uint32_t *ret_mask)
+static void transfer(struct interp_insn *insn)
 {
-    *ret_mask = own->addr32 ? UINT32_MAX : 0xffff;
-    return own->opcode & 2 ? &own->x86->R_ESI : &own->x86->R_EDI;
-}
+    x86emu_regs_t *x86 = insn->x86;
+    uint32_t mask = insn_address_mask(insn), *index = insn->opcode & 2 ? &x86->R_ESI : &x86->R_EDI;
+    uint32_t addr = insn_linear(insn, *index & mask, insn->size);
+    uint32_t step = flag(insn, FLAG_DF) ? -insn->size : insn->size;
 
-static void transfer(struct own *own)
-{
-    x86emu_regs_t *x86 = own->x86;
-    uint32_t mask, *index = index_register(own, &mask), addr = linear(own, *index & mask, own->size);
-    uint32_t step = flag(own, FLAG_DF) ? -own->size : own->size;
-
-    if (own->opcode & 2)
-        interp_out(own->cpu, x86->R_DX, own->size, interp_load(own->cpu, addr, own->size));
+    if (insn->opcode & 2)
+        interp_out(insn->cpu, x86->R_DX, insn->size, interp_load(insn->cpu, addr, insn->size));
     else
-        interp_store(own->cpu, addr, own->size, interp_in(own->cpu, x86->R_DX, own->size));
+        interp_store(insn->cpu, addr, insn->size, interp_in(insn->cpu, x86->R_DX, insn->size));
     *index = (*index & ~mask) | ((*index + step) & mask);
 }
 
 /* INS, OUTS. What is done of a repeated one stays done if the next part faults, or has to wait: then EIP stays. */
-static void execute_string(struct own *own)
+static void execute_string(struct interp_insn *insn)
 {
-    x86emu_regs_t *x86 = own->x86;
-    uint32_t mask = own->addr32 ? UINT32_MAX : 0xffff;
+    x86emu_regs_t *x86 = insn->x86;
+    uint32_t mask = insn_address_mask(insn);
 
-    own->size = !(own->opcode & 1) ? 1 : own->data32 ? 4 : 2;
-    own->segment = &x86->seg[!(own->opcode & 2) ? R_ES_INDEX : own->override >= 0 ? own->override : R_DS_INDEX];
-    if (!own->repeat) {
-        transfer(own);
+    insn->size = insn_size(insn);
+    insn->segment = &x86->seg[!(insn->opcode & 2) ? R_ES_INDEX : insn->override >= 0 ? insn->override : R_DS_INDEX];
+    if (!insn->repeat) {
+        transfer(insn);
         return;
     }
     for (unsigned i = 0; x86->R_ECX & mask; i++) {
-        if (i && (own->cpu->called || flag(own, FLAG_TF) || i == INTERP_REP_CHUNK)) {
-            own->eip = x86->R_EIP;
+        if (i && (insn->cpu->called || flag(insn, FLAG_TF) || i == INTERP_REP_CHUNK)) {
+            insn->eip = x86->R_EIP;
             return;
         }
-        transfer(own);
+        transfer(insn);
         x86->R_ECX = (x86->R_ECX & ~mask) | ((x86->R_ECX - 1) & mask);
-        own->cpu->before.gen = x86->gen;
-        own->cpu->before.spc = x86->spc;
+        insn->cpu->before.gen = x86->gen;
+        insn->cpu->before.spc = x86->spc;
     }
 }
 
 /* MOV from and to control registers. ModRM names a general register, whatever its mod. */
-static void execute_control(struct own *own)
+static void execute_control(struct interp_insn *insn)
 {
-    x86emu_regs_t *x86 = own->x86;
-    uint32_t modrm = fetch(own, 1), *control = &x86->crx[modrm >> 3 & 7];
+    x86emu_regs_t *x86 = insn->x86;
+    uint32_t modrm = insn_fetch(insn, 1), *control = &x86->crx[modrm >> 3 & 7];
 
-    own->size = 4;
+    insn->size = 4;
     if (control != &x86->R_CR0 && control != &x86->R_CR2 && control != &x86->R_CR3 && control != &x86->R_CR4)
-        interp_abort(own->cpu, VECTOR_UD, INTERP_NO_ERROR);
-    if (own->opcode == 0x122) {
-        uint32_t value = get_register(own, modrm);
+        interp_abort(insn->cpu, VECTOR_UD, INTERP_NO_ERROR);
+    if (insn->opcode == 0x122) {
+        uint32_t value = insn_get_register(insn, modrm);
 
         if (!cpu_interp_smm_valid(control == &x86->R_CR0 ? value : x86->R_CR0,
                                   control == &x86->R_CR4 ? value : x86->R_CR4))
-            interp_abort(own->cpu, VECTOR_GP, 0);
+            interp_abort(insn->cpu, VECTOR_GP, 0);
         *control = control == &x86->R_CR0 ? value | CR0_ET : value;
     } else {
-        set_register(own, modrm, *control);
+        insn_set_register(insn, modrm, *control);
     }
 }
 
 /* LMSW. It can't leave protected mode. */
-static bool execute_lmsw(struct own *own)
+static bool execute_lmsw(struct interp_insn *insn)
 {
-    x86emu_regs_t *x86 = own->x86;
+    x86emu_regs_t *x86 = insn->x86;
 
-    own->size = 2;
-    decode_operand(own);
-    if (own->reg != 6)
+    insn->size = 2;
+    insn_decode_operand(insn);
+    if (insn->reg != 6)
         return false;
-    x86->R_CR0 = (x86->R_CR0 & ~LMSW_CLEARS) | (get(own) & (LMSW_CLEARS | CR0_PE));
+    x86->R_CR0 = (x86->R_CR0 & ~LMSW_CLEARS) | (insn_get(insn) & (LMSW_CLEARS | CR0_PE));
     return true;
 }
 
-static bool execute(struct own *own)
+static bool execute(struct interp_insn *insn)
 {
-    switch (own->opcode) {
+    switch (insn->opcode) {
     case 0x6c:
     case 0x6d:
     case 0x6e:
     case 0x6f:
-        execute_string(own);
+        execute_string(insn);
         return true;
     case 0xc0:
     case 0xc1:
@@ -628,49 +433,49 @@ static bool execute(struct own *own)
     case 0xd1:
     case 0xd2:
     case 0xd3:
-        execute_shift(own);
+        execute_shift(insn);
         return true;
     case 0xd4:
-        execute_aam(own);
+        execute_aam(insn);
         return true;
     case 0xf6:
     case 0xf7:
-        execute_divide(own);
+        execute_divide(insn);
         return true;
     case 0x101:
-        return execute_lmsw(own);
+        return execute_lmsw(insn);
     case 0x120:
     case 0x122:
-        execute_control(own);
+        execute_control(insn);
         return true;
     case 0x14c:
     case 0x14d:
     case 0x14e:
     case 0x14f:
-        execute_move(own);
+        execute_move(insn);
         return true;
     case 0x1a3:
     case 0x1ab:
     case 0x1b3:
     case 0x1bb:
     case 0x1ba:
-        return execute_bit(own);
+        return execute_bit(insn);
     case 0x1a4:
     case 0x1a5:
     case 0x1ac:
     case 0x1ad:
-        execute_double_shift(own);
+        execute_double_shift(insn);
         return true;
     case 0x1b0:
     case 0x1b1:
-        execute_cmpxchg(own);
+        execute_cmpxchg(insn);
         return true;
     case 0x1c0:
     case 0x1c1:
-        execute_xadd(own);
+        execute_xadd(insn);
         return true;
     case 0x1c7:
-        return execute_cmpxchg8b(own);
+        return execute_cmpxchg8b(insn);
     default:
         return false;
     }
@@ -678,14 +483,10 @@ static bool execute(struct own *own)
 
 bool interp_own(struct interp_cpu *cpu)
 {
-    x86emu_regs_t *x86 = &cpu->emu->x86;
-    bool code32 = ACC_D(x86->R_CS_ACC);
-    struct own own = {
-        .cpu = cpu, .x86 = x86, .eip = x86->R_EIP, .data32 = code32, .addr32 = code32, .override = -1, .size = 4};
+    struct interp_insn insn = insn_decode_opcode(cpu);
 
-    decode_opcode(&own);
-    if (!execute(&own))
+    if (!execute(&insn))
         return false;
-    x86->R_EIP = own.eip;
+    insn.x86->R_EIP = insn.eip;
     return true;
 }

@@ -263,6 +263,39 @@ static void test_timer(void **state)
     bench_free(bench);
 }
 
+/* The keyboard's answer comes as IRQ 1, and the real-time clock's periods by the second PIC as IRQ 8. */
+PAYLOAD(devices, "xorw %ax, %ax; movw %ax, %ds; movw %ax, %ss; movw $0x7000, %sp\n"
+                 "movw $(1f - 0b), 0x84; movw $0xf000, 0x86; movw $(2f - 0b), 0xa0; movw $0xf000, 0xa2\n"
+                 "movb $0x11, %al; outb %al, $0x20; outb %al, $0xa0; movb $0x20, %al; outb %al, $0x21\n"
+                 "movb $0x28, %al; outb %al, $0xa1; movb $4, %al; outb %al, $0x21; movb $2, %al; outb %al, $0xa1\n"
+                 "movb $1, %al; outb %al, $0x21; outb %al, $0xa1; movb $0xf9, %al; outb %al, $0x21\n"
+                 "movb $0xfe, %al; outb %al, $0xa1\n"
+                 "movb $0x60, %al; outb %al, $0x64; movb $1, %al; outb %al, $0x60\n" /* its interrupts are wanted */
+                 "movb $0xee, %al; outb %al, $0x60\n"                                /* echo */
+                 "sti; 3: hlt; cmpl $0, 0x1000; je 3b\n"
+                 "movb $0x0a, %al; outb %al, $0x70; movb $0x26, %al; outb %al, $0x71\n" /* 1024 a second */
+                 "movb $0x0b, %al; outb %al, $0x70; movb $0x42, %al; outb %al, $0x71\n"
+                 "movb $0x0c, %al; outb %al, $0x70; inb $0x71, %al\n"
+                 "4: hlt; cmpl $1, 0x1008; jb 4b; rdtsc; movl %eax, %ebx\n"
+                 "5: hlt; cmpl $9, 0x1008; jb 5b; rdtsc; subl %ebx, %eax; movl %eax, 0x100c\n" DONE
+                 "1: pushw %ax; incl 0x1000; inb $0x60, %al; movb %al, 0x1004; movb $0x20, %al; outb %al, $0x20\n"
+                 "popw %ax; iretw\n"
+                 "2: pushl %eax; incl 0x1008; movb $0x0c, %al; outb %al, $0x70; inb $0x71, %al; orb %al, 0x1010\n"
+                 "movb $0x20, %al; outb %al, $0xa0; outb %al, $0x20; popl %eax; iretw\n");
+
+static void test_devices(void **state)
+{
+    struct bench *bench = RUN(devices);
+
+    (void)state;
+    assert_int_equal(result(bench, 0), 1);
+    assert_int_equal(result(bench, 1), 0xee);
+    /* Eight periods of 1/1024 s, in instructions of 50 ns. */
+    assert_in_range(result(bench, 3), 156250 - 100, 156250 + 100);
+    assert_int_equal(result(bench, 4), 0xc0);
+    bench_free(bench);
+}
+
 /* A single step is a trap after each instruction. */
 PAYLOAD(step, "xorw %ax, %ax; movw %ax, %ds; movw %ax, %ss; movw $0x7000, %sp\n"
               "movw $(1f - 0b), 4; movw $0xf000, 6\n"
@@ -572,12 +605,12 @@ static void test_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_ports),     cmocka_unit_test(test_repeat),
-        cmocka_unit_test(test_a20),      cmocka_unit_test(test_real_mode), cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_timer),    cmocka_unit_test(test_step),      cmocka_unit_test(test_nmi),
-        cmocka_unit_test(test_two),      cmocka_unit_test(test_anything),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_odd),      cmocka_unit_test(test_held),      cmocka_unit_test(test_held_idle),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_time),
+        cmocka_unit_test(test_sizes),     cmocka_unit_test(test_ports),     cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_a20),       cmocka_unit_test(test_real_mode), cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_timer),     cmocka_unit_test(test_devices),   cmocka_unit_test(test_step),
+        cmocka_unit_test(test_nmi),       cmocka_unit_test(test_two),       cmocka_unit_test(test_anything),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_odd),       cmocka_unit_test(test_held),
+        cmocka_unit_test(test_held_idle), cmocka_unit_test(test_prefixes),  cmocka_unit_test(test_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -423,7 +423,7 @@ static void tell_accel(const struct machine *machine)
     if (why)
         fprintf(stderr, "gmem-pc: processors: interpreted, since %s\n", why);
     else
-        complain("processors: KVM");
+        complain("processors: KVM, since /dev/kvm can be used");
 }
 
 static int start(struct run *run, struct pc_error *error)

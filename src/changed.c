@@ -186,8 +186,11 @@ int gmem__changed_spans(gmem_vm *vm)
     for (i = 0; !err && !state.lost && i < vm->undo_count; i++)
         err = climb_edit(&state, &vm->undos[i]);
     GMEM__COUNT(vm, regions_climbed, CLIMB_BUDGET - state.budget);
-    if (!err && state.lost)
+    if (!err && state.lost) {
+        /* The edits that were not climbed may have made ways up, too. */
+        vm->shape++;
         mark_whole(vm);
+    }
     for (link = vm->shown.next; !err && link != &vm->shown; link = link->next)
         unite(GMEM__OF(link, struct gmem__shown, link));
     return err;

@@ -214,12 +214,58 @@ static void test_options(void **state)
     assert_non_null(gmem_strerror(12345));
 }
 
+/*
+ * A region that shows itself, outside of what any window shows, makes what can have changed too much to look at: then whole views are
+ * rendered. Ways up that later edits of the same transaction make are not forgotten.
+ */
+static void test_ways_up_of_a_circle(void **state)
+{
+    gmem_vm *vm = make_vm();
+    gmem_region *root = make_container(vm, "root", GMEM_SIZE(1));
+    gmem_region *bus = make_container(vm, "bus", GMEM_SIZE(1));
+    gmem_region *device = make_mmio(vm, "device", GMEM_SIZE(1));
+    gmem_region *other = make_mmio(vm, "other", GMEM_SIZE(1));
+    gmem_region *part = make_alias(vm, "part", device, 0, GMEM_SIZE(1));
+    gmem_region *inner = make_alias(vm, "inner", part, 0, GMEM_SIZE(1));
+    gmem_region *circle = make_alias(vm, "circle", bus, 0x100000, GMEM_SIZE(1));
+    gmem_region *window = make_alias(vm, "window", other, 0, GMEM_SIZE(0x1000));
+    gmem_space *space;
+
+    (void)state;
+    OK(gmem_region_add(root, 0, window));
+    OK(gmem_region_add(bus, 0, circle));
+    space = make_space(vm, "space", root);
+    /* It is found out that nothing shows inner. */
+    OK(gmem_region_resize(part, GMEM_SIZE(0x1000)));
+    OK(gmem_vm_begin(vm));
+    OK(gmem_region_move(circle, 0x100000));
+    OK(gmem_region_set_alias(window, inner, 0));
+    OK(gmem_vm_commit(vm));
+    check_view(space, "0-0 device+0\n");
+    OK(gmem_region_set_enabled(inner, false));
+    check_view(space, "");
+    gmem_region_unref(part);
+    gmem_region_unref(circle);
+    gmem_region_unref(window);
+    gmem_region_unref(inner);
+    gmem_region_unref(other);
+    gmem_region_unref(device);
+    gmem_region_unref(bus);
+    gmem_region_unref(root);
+    gmem_space_destroy(space);
+    gmem_vm_destroy(vm);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nesting),       cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_abort_revives), cmocka_unit_test(test_no_spaces_inside),
-        cmocka_unit_test(test_two_writers),   cmocka_unit_test(test_options),
+        cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_abort_revives),
+        cmocka_unit_test(test_no_spaces_inside),
+        cmocka_unit_test(test_two_writers),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_ways_up_of_a_circle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,9 +61,11 @@ struct device {
     void (*on_write)(struct device *device, uint64_t value);
     struct gmem_guard_entry entry;
     uint64_t next; /* the value to come */
+    uint64_t got;  /* writes of the ring */
 };
 
 struct world {
+    uint64_t early; /* writes at a place where nothing was shown */
     gmem_vm *vm;
     gmem_region *system;
     gmem_space *memory;
@@ -167,15 +169,33 @@ static bool put(struct world *world, uint64_t addr, uint32_t len, uint64_t value
     return true;
 }
 
-/* A guest's write. False: nothing coalesces it, or there is no room. */
+static bool shows_x(struct world *world, uint64_t addr)
+{
+    gmem_view *view = gmem_space_view(world->memory);
+    struct gmem_section section;
+    bool shown =
+        gmem_view_find(view, addr, &section) == 0 && section.first <= addr && section.region == world->x.region;
+
+    gmem_view_unref(view);
+    return shown;
+}
+
+/*
+ * A guest's write. False: nothing coalesces it, or there is no room. The kernel coalesces at a new place a moment before the
+ * map that shows x there is published: a write that comes early may meet the map of before, as an exit would, and is counted.
+ */
 static bool put_where_coalesced(struct world *world, uint64_t addr, uint64_t value)
 {
     bool done = false;
     unsigned i;
 
     pthread_mutex_lock(&world->kernel);
-    for (i = 0; i < world->zones && !done; i++)
+    for (i = 0; i < world->zones && !done; i++) {
+        bool early = !shows_x(world, addr);
+
         done = addr - world->zone[i].addr < world->zone[i].size && put(world, addr, 4, value);
+        world->early += done && early;
+    }
     pthread_mutex_unlock(&world->kernel);
     return done;
 }
@@ -699,8 +719,10 @@ struct storm {
 static void storms(struct device *device, uint64_t value)
 {
     if (value >= FROM_THE_RING) {
-        assert_int_equal(value, FROM_THE_RING + device->next);
-        device->next++;
+        /* In order, and none twice. */
+        assert_true(value >= FROM_THE_RING + device->next);
+        device->next = value - FROM_THE_RING + 1;
+        device->got++;
         if (value % 64 == 0)
             touch(device->world, OTHER);
     } else {
@@ -757,9 +779,9 @@ static void test_storm(void **state)
     for (i = 0; i < 4; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     gmem_kvm_coalesced_drain(world->coalesced);
-    assert_int_equal(world->x.next, count);
     gmem_kvm_coalesced_stats(world->coalesced, &stats);
     assert_int_equal(stats.delivered, count);
+    assert_in_range(world->x.got, count - world->early, count);
     assert_int_equal(gmem_guard_refused(world->x.guard), 0);
     world_free(world);
 }

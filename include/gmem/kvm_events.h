@@ -137,7 +137,8 @@ GMEM_API int gmem_kvm_coalesced_add_vcpu(gmem_kvm_coalesced *coalesced, int vcpu
  * Nothing is delivered inside a commit. What is in the ring when a commit has taken an interval away will go where
  * the map of before says, whatever the map is then, in the order of the ring, and takes up room in it until the next drain. Until
  * then it keeps its regions and their owners (G7), as a segment does (gmem/map.h): whoever ends a device drains after
- * the commit that took it away. If the commit is undone, nothing of this is seen.
+ * the commit that took it away. If the commit is undone, nothing of this is seen. A write to an interval that a commit adds may
+ * be in the ring before the map that has it is published; drained then, it goes where the map of before says, as an exit would.
  */
 GMEM_API void gmem_kvm_coalesced_drain(gmem_kvm_coalesced *coalesced);
 

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the vm, its regions and spaces, and the addresses reserved for RAM, until map_free(). One thread.
+ *
+ * What the library refuses and a dump may hold is put differently without changing what is seen: what reaches past 2^64 is
+ * cut there; an alias without a target is an empty container.
+ */
+#include "map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "alloc.h"
+
+struct map_index {
+    size_t n;
+    struct {
+        const gmem_region *region;
+        size_t index;
+    } entries[];
+};
+
+static gmem_result no_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
+{
+    (void)opaque, (void)offset, (void)size, (void)attrs, (void)ret_value;
+    return GMEM_RESULT_DEVICE;
+}
+
+static gmem_result no_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
+{
+    (void)opaque, (void)offset, (void)size, (void)attrs, (void)value;
+    return GMEM_RESULT_DEVICE;
+}
+
+static const struct gmem_mmio_ops device = {.read = no_read, .write = no_write};
+
+static bool refused(const struct map *map, size_t index, const char *what, int err, struct problem *problem)
+{
+    const struct topology *topology = map->topology;
+    char reason[256] = "";
+
+    if (map->vm)
+        gmem_vm_reason(map->vm, reason, sizeof(reason));
+    return problem_at(problem, topology->source, index == NOWHERE ? 0 : topology->regions[index].line, "%s: %s%s%s",
+                      what, gmem_strerror(err), *reason ? ": " : "", reason);
+}
+
+static bool has_memory(const struct topo_region *region)
+{
+    return region->kind == GMEM_KIND_RAM || region->kind == GMEM_KIND_ROM || region->kind == GMEM_KIND_ROMD ||
+           region->kind == GMEM_KIND_RAM_DEVICE;
+}
+
+/* What of size bytes from first on lies below 2^64. */
+static gmem_size cut(uint64_t first, gmem_size size)
+{
+    if (first && (size.all || size.bytes > UINT64_MAX - first + 1))
+        return GMEM_SIZE(UINT64_MAX - first + 1);
+    return size;
+}
+
+/* One reservation for all blocks: a mapping for each would run into the kernel's limit of mappings. */
+static bool reserve(struct map *map, uint64_t page, struct problem *problem)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < map->topology->n_regions; i++) {
+        const struct topo_region *region = &map->topology->regions[i];
+
+        if (!has_memory(region))
+            continue;
+        if (region->size.all || region->size.bytes > (UINT64_C(1) << 62) - sum)
+            return problem_at(problem, map->topology->source, region->line,
+                              "%s: more memory than can be reserved here to show where it is", region->name);
+        sum += (region->size.bytes + page - 1) / page * page;
+    }
+    if (!sum)
+        return true;
+    map->memory = mmap(NULL, sum, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map->memory == MAP_FAILED) {
+        map->memory = NULL;
+        return problem_at(problem, map->topology->source, 0, "its memory, %llu bytes, can't be reserved: %s",
+                          (unsigned long long)sum, strerror(errno));
+    }
+    map->memory_size = sum;
+    return true;
+}
+
+static int create_backed(struct map *map, size_t index, const struct gmem_owner *owner, uint64_t *used, uint64_t page)
+{
+    const struct topo_region *region = &map->topology->regions[index];
+    struct gmem_ram_options options = {
+        .struct_size = sizeof(options), .backing = GMEM_RAM_CALLER, .size = region->size.bytes};
+    gmem_region **ret = &map->regions[index];
+    char *id = alloc_format("%zu:%.200s", index, region->ram ? region->ram : region->name); /* names repeat */
+    gmem_ram *ram;
+    int err;
+
+    options.id = id;
+    options.host = (char *)map->memory + *used;
+    err = gmem_ram_create(map->vm, &options, &ram);
+    free(id);
+    if (err)
+        return err;
+    *used += (region->size.bytes + page - 1) / page * page;
+    if (region->kind == GMEM_KIND_RAM)
+        err = gmem_region_create_ram(map->vm, region->name, ram, owner, ret);
+    else if (region->kind == GMEM_KIND_ROM)
+        err = gmem_region_create_rom(map->vm, region->name, ram, owner, ret);
+    else if (region->kind == GMEM_KIND_RAM_DEVICE)
+        err = gmem_region_create_ram_device(map->vm, region->name, ram, owner, ret);
+    else
+        err = gmem_region_create_romd(map->vm, region->name, ram, &device, NULL, owner, ret);
+    gmem_ram_unref(ram);
+    if (!err && region->kind == GMEM_KIND_ROMD && !region->romd)
+        err = gmem_region_set_romd(*ret, false);
+    return err;
+}
+
+static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t page)
+{
+    const struct topo_region *region = &map->topology->regions[index];
+    struct gmem_owner owner = {.label = region->owner};
+    gmem_region **ret = &map->regions[index];
+
+    switch (region->kind) {
+    case GMEM_KIND_RESERVED:
+        return gmem_region_create_reserved(map->vm, region->name, region->size, &owner, ret);
+    case GMEM_KIND_MMIO:
+    case GMEM_KIND_IOMMU: /* what it translates to is not known: it answers itself */
+        return gmem_region_create_mmio(map->vm, region->name, region->size, &device, NULL, &owner, ret);
+    case GMEM_KIND_ALIAS:
+        if (region->target != NOWHERE) /* a target shows nothing past its end, so that cutting there changes nothing */
+            return gmem_region_create_alias(map->vm, region->name, map->regions[region->target], region->target_offset,
+                                            cut(region->target_offset, region->size), &owner, ret);
+        break;
+    case GMEM_KIND_CONTAINER:
+        break;
+    case GMEM_KIND_RAM:
+    case GMEM_KIND_ROM:
+    case GMEM_KIND_ROMD:
+    case GMEM_KIND_RAM_DEVICE:
+        return create_backed(map, index, &owner, used, page);
+    }
+    return gmem_region_create_container(map->vm, region->name, region->size, &owner, ret);
+}
+
+/* Targets come before the aliases that show them, whatever the order of the lines. */
+static bool create_all(struct map *map, struct problem *problem)
+{
+    const struct topology *topology = map->topology;
+    uint64_t used = 0, page = (uint64_t)sysconf(_SC_PAGESIZE);
+    size_t left = topology->n_regions;
+
+    if (!reserve(map, page, problem))
+        return false;
+    while (left) {
+        size_t before = left, stuck = NOWHERE;
+
+        for (size_t i = 0; i < topology->n_regions; i++) {
+            const struct topo_region *region = &topology->regions[i];
+            int err;
+
+            if (map->regions[i])
+                continue;
+            if (region->kind == GMEM_KIND_ALIAS && region->target != NOWHERE && !map->regions[region->target]) {
+                stuck = i;
+                continue;
+            }
+            err = create_region(map, i, &used, page);
+            if (!err && region->readonly && region->kind != GMEM_KIND_ROM)
+                err = gmem_region_set_readonly(map->regions[i], true);
+            if (!err && region->nonvolatile)
+                err = gmem_region_set_nonvolatile(map->regions[i], true);
+            if (!err && !region->enabled)
+                err = gmem_region_set_enabled(map->regions[i], false);
+            if (err)
+                return refused(map, i, region->name, err, problem);
+            left--;
+        }
+        if (left == before)
+            return problem_at(problem, topology->source, topology->regions[stuck].line,
+                              "%s: aliases of one another, in a circle", topology->regions[stuck].name);
+    }
+    return true;
+}
+
+/* Among equals the one placed later wins: the last rank is placed first. */
+static const struct topology *sorted_topology;
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct topo_region *x = &sorted_topology->regions[*(const size_t *)a];
+    const struct topo_region *y = &sorted_topology->regions[*(const size_t *)b];
+
+    return x->rank < y->rank ? 1 : x->rank > y->rank ? -1 : 0;
+}
+
+static bool place_all(struct map *map, struct problem *problem)
+{
+    const struct topology *topology = map->topology;
+    size_t *order = alloc_zeroed(topology->n_regions, sizeof(*order));
+    bool ok = true;
+
+    for (size_t i = 0; i < topology->n_regions; i++)
+        order[i] = i;
+    sorted_topology = topology;
+    qsort(order, topology->n_regions, sizeof(*order), by_rank);
+    for (size_t i = 0; ok && i < topology->n_regions; i++) {
+        const struct topo_region *region = &topology->regions[order[i]];
+        gmem_region *built = map->regions[order[i]];
+        int err;
+
+        if (region->parent == NOWHERE)
+            err = region->offset ? gmem_region_move(built, region->offset) : 0;
+        else
+            err = gmem_region_add_priority(map->regions[region->parent], region->offset, built, region->priority);
+        if (err)
+            ok = refused(map, order[i], region->name, err, problem);
+    }
+    free(order);
+    return ok;
+}
+
+static int by_pointer(const void *a, const void *b)
+{
+    const gmem_region *x = *(gmem_region *const *)a, *y = *(gmem_region *const *)b;
+
+    return x < y ? -1 : x > y ? 1 : 0;
+}
+
+static void index_regions(struct map *map)
+{
+    size_t n = map->topology->n_regions;
+
+    map->index = alloc_zeroed(1, sizeof(*map->index) + n * sizeof(map->index->entries[0]));
+    map->index->n = n;
+    for (size_t i = 0; i < n; i++) {
+        map->index->entries[i].region = map->regions[i];
+        map->index->entries[i].index = i;
+    }
+    qsort(map->index->entries, n, sizeof(map->index->entries[0]), by_pointer);
+}
+
+size_t map_region(const struct map *map, const gmem_region *region)
+{
+    size_t low = 0, high = map->index->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (map->index->entries[middle].region < region)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < map->index->n && map->index->entries[low].region == region ? map->index->entries[low].index : NOWHERE;
+}
+
+bool map_build(const struct topology *topology, struct map *map, struct problem *problem)
+{
+    int err;
+
+    *map = (struct map){.topology = topology,
+                        .regions = alloc_zeroed(topology->n_regions, sizeof(gmem_region *)),
+                        .spaces = alloc_zeroed(topology->n_spaces, sizeof(gmem_space *))};
+    err = gmem_vm_create(NULL, &map->vm);
+    if (!err)
+        err = gmem_vm_begin(map->vm);
+    if (err) {
+        refused(map, NOWHERE, "the map", err, problem);
+        map_free(map);
+        return false;
+    }
+    if (!create_all(map, problem) || !place_all(map, problem)) {
+        gmem_vm_abort(map->vm);
+        map_free(map);
+        return false;
+    }
+    err = gmem_vm_commit(map->vm);
+    if (err)
+        refused(map, NOWHERE, "the map", err, problem);
+    for (size_t i = 0; !err && i < topology->n_spaces; i++) {
+        const struct topo_space *space = &topology->spaces[i];
+        gmem_region *root = space->root == NOWHERE ? NULL : map->regions[space->root];
+        gmem_region *empty = NULL;
+        struct gmem_space_options options = {.struct_size = sizeof(options), .unassigned_ones = space->unassigned_ones};
+
+        if (!root)
+            err = gmem_region_create_container(map->vm, "", GMEM_SIZE_ALL, NULL, &empty);
+        if (!err)
+            err = gmem_space_create(map->vm, space->name, root ? root : empty, &options, &map->spaces[i]);
+        gmem_region_unref(empty);
+        if (err)
+            refused(map, space->root, space->name, err, problem);
+    }
+    if (err) {
+        map_free(map);
+        return false;
+    }
+    index_regions(map);
+    return true;
+}
+
+void map_free(struct map *map)
+{
+    gmem_vm_destroy(map->vm);
+    if (map->memory)
+        munmap(map->memory, map->memory_size);
+    free(map->index);
+    free(map->regions);
+    free(map->spaces);
+    *map = (struct map){0};
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A topology built through the library's public interface: a vm with its regions and spaces, to be asked and printed.
+ * RAM is reserved address space that can't be touched: only its size and place matter.
+ */
+#ifndef MAP_H
+#define MAP_H
+
+#include "topology.h"
+
+struct map {
+    const struct topology *topology; /* borrowed; must outlive the map */
+    gmem_vm *vm;
+    gmem_region **regions; /* by the topology's index; what the library refuses is put differently, see map.c */
+    gmem_space **spaces;   /* by the topology's index */
+    struct map_index *index;
+    void *memory; /* the reservation that RAM blocks are cut from, and its size */
+    size_t memory_size;
+};
+
+/* False: the library refuses the topology (a circle of aliases, too deep a nesting), with the line. */
+bool map_build(const struct topology *topology, struct map *map, struct problem *problem);
+void map_free(struct map *map);
+
+/* The topology's index of a region, NOWHERE if it is none of them. */
+size_t map_region(const struct map *map, const gmem_region *region);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * QEMU's `info mtree` as text says it, line for line, before anything is concluded from it: sections, and in each the
+ * nodes in the order of their lines. All forms: plain, -D, -o, and access (RW, R-) in place of the type as in 2012.
+ */
+#ifndef MTREE_H
+#define MTREE_H
+
+#include <gmem/gmem.h>
+
+#include "source.h"
+
+enum mtree_type {
+    MTREE_IO,        /* "i/o": a container, device registers, or anything else without memory */
+    MTREE_RAM,       /* "ram" */
+    MTREE_ROM,       /* "rom" */
+    MTREE_ROMD,      /* "romd" */
+    MTREE_RAMD,      /* "ramd" */
+    MTREE_READWRITE, /* "RW": 2012's for what can be read and written, memory or not */
+    MTREE_READONLY,  /* "R-" */
+    MTREE_WRITEONLY, /* "-W": a ROM device that does not read directly now */
+    MTREE_NOACCESS,  /* "--" */
+};
+
+struct mtree_node {
+    size_t line;
+    size_t parent;        /* index of the node whose line it is below in the section, by indentation; SIZE_MAX: none */
+    unsigned indent;      /* spaces before it */
+    uint64_t first, last; /* as printed */
+    int32_t priority;
+    enum mtree_type type;
+    bool nonvolatile;
+    bool disabled;
+    char *name;   /* may be empty */
+    char *owner;  /* all of "owner:{...}" and "parent:{...}" as printed, or NULL */
+    char *target; /* an alias: the name of its target; else NULL */
+    uint64_t target_first, target_last;
+};
+
+struct mtree_section {
+    size_t line;
+    bool region;  /* memory-region:, else address-space: */
+    char **names; /* of the spaces that it is printed for, one at least; or of the region, one */
+    size_t n_names;
+    size_t first_node; /* in nodes; its nodes follow one another */
+    size_t n_nodes;    /* 0: its root is not printed (disabled) */
+};
+
+struct mtree {
+    char *source; /* for messages */
+    struct mtree_section *sections;
+    size_t n_sections;
+    struct mtree_node *nodes;
+    size_t n_nodes;
+    bool shows_disabled; /* some line says [disabled]: printed with -D, or old */
+    bool shows_owner;
+};
+
+/* Lines of an `info mtree -f` in the same text are skipped. False: a line that makes no sense. */
+bool mtree_parse(const struct source *source, struct mtree *mtree, struct problem *problem);
+void mtree_free(struct mtree *mtree);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns whether colours are used, set once from the command line. One thread.
+ */
+#include "output.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+
+static bool colors;
+
+void output_color(enum color_when when)
+{
+    const char *term = getenv("TERM");
+
+    colors = when == COLOR_ALWAYS ||
+             (when == COLOR_AUTO && isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0);
+}
+
+const char *color(enum color color)
+{
+    static const char *const codes[] = {
+        [COLOR_NONE] = "\033[0m",  [COLOR_ADDRESS] = "\033[36m", [COLOR_NAME] = "\033[1m",
+        [COLOR_GOOD] = "\033[32m", [COLOR_BAD] = "\033[31m",     [COLOR_DIM] = "\033[2m",
+        [COLOR_RAM] = "\033[34m",  [COLOR_ROM] = "\033[33m",     [COLOR_IO] = "\033[35m",
+    };
+
+    return colors ? codes[color] : "";
+}
+
+void json_string(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c == '"' || *c == '\\')
+            fprintf(out, "\\%c", *c);
+        else if (*c < ' ' || *c >= 0x7f)
+            fprintf(out, "\\u%04x", *c < 0x80 ? *c : 0xfffd);
+        else
+            fputc(*c, out);
+    fputc('"', out);
+}
+
+void json_address(FILE *out, uint64_t address)
+{
+    fprintf(out, "\"0x%" PRIx64 "\"", address);
+}
+
+void json_size(FILE *out, gmem_size size)
+{
+    if (size.all)
+        fputs("\"0x10000000000000000\"", out);
+    else
+        json_address(out, size.bytes);
+}
+
+const char *size_text(gmem_size size)
+{
+    static const char units[] = "\0KMGTPE";
+    static char texts[4][32];
+    static unsigned turn;
+    char *text = texts[turn++ % 4];
+    unsigned unit = 0;
+    uint64_t n = size.bytes;
+
+    if (size.all)
+        return "2^64 bytes";
+    while (units[unit + 1] && n >= 1024 && n % 1024 == 0) {
+        n /= 1024;
+        unit++;
+    }
+    if (unit)
+        snprintf(text, sizeof(texts[0]), "%" PRIu64 " %ciB", n, units[unit]);
+    else
+        snprintf(text, sizeof(texts[0]), "%" PRIu64 " byte%s", n, n == 1 ? "" : "s");
+    return text;
+}
+
+int output_end(int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "gmem: standard output: %s\n", strerror(errno ? errno : EIO));
+    return EXIT_ASKED;
+}

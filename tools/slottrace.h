@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Trace lines of memory slots and of what caused them, as QEMU's -trace and gmem-pc --trace write them:
+ *
+ *   kvm_set_user_memory Slot#2 flags=0x0 gpa=0xc0000 size=0x0 ua=0x7ff567a00000 ret=0
+ *   pci_cfg_write i440FX 00:00.0 @0x58 <- 0x33333000
+ *
+ * A line may begin with a time or a process and a time, as QEMU's log backend writes them ("1234@1669.1:..."). Other events are
+ * skipped and counted.
+ */
+#ifndef SLOTTRACE_H
+#define SLOTTRACE_H
+
+#include <stdint.h>
+
+#include "source.h"
+
+enum trace_event_kind {
+    TRACE_SLOT,   /* kvm_set_user_memory */
+    TRACE_CONFIG, /* pci_cfg_write */
+};
+
+struct trace_event {
+    size_t line;
+    enum trace_event_kind kind;
+    /* TRACE_SLOT */
+    uint16_t as_id; /* upper half of the slot number */
+    uint16_t slot;
+    uint32_t flags; /* KVM_MEM_* */
+    uint64_t gpa;
+    uint64_t size; /* bytes; 0 removes */
+    uint64_t ua;
+    int64_t result; /* ret= */
+    /* TRACE_CONFIG */
+    char *device;    /* "i440FX 00:00.0" as printed */
+    uint32_t offset; /* in its configuration space */
+    uint64_t value;
+};
+
+struct slot_trace {
+    char *source;
+    struct trace_event *events;
+    size_t n_events;
+    size_t skipped; /* lines of other events */
+};
+
+bool slottrace_parse(const struct source *source, struct slot_trace *trace, struct problem *problem);
+void slottrace_free(struct slot_trace *trace);
+
+#endif

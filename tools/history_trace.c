@@ -7,41 +7,30 @@
  * they follow each other. Of a trace without such writes they are the commits (slottrace_commit_end()).
  *
  * The machine after a step: in each address space an alias for each slot in use, onto the piece of host memory it shows.
- * Blocks of host memory are not in a trace: one is what overlaps, over the whole trace, or goes on in the host as it does
- * in the guest. A removed slot of which the trace does not know the making was there before it begins.
+ * Blocks are found by hostmem.c. A removed slot of which the trace does not know the making was there before it begins.
  */
 #include "history.h"
 
 #include <inttypes.h>
+#include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
-#include "slottrace.h"
+#include "hostmem.h"
 
-#ifndef KVM_MEM_READONLY
-#define KVM_MEM_READONLY 2u
-#endif
-
-struct block {
-    uint64_t first, last; /* host addresses */
-};
-
-struct call {
-    struct trace_event event; /* its device is NULL */
-    size_t block;             /* of one with a size */
-    uint64_t id;              /* of the slot it makes: the same for the same place, memory and access */
-};
+/* What numbers of regions begin at: spaces have their as_id, then come blocks, then slots. */
+#define FIRST_BLOCK (UINT64_C(1) << 16)
 
 struct states {
     char *source;
-    struct call *calls; /* those that succeeded */
+    struct trace_event *calls; /* those that succeeded */
     size_t n_calls;
-    size_t *ends; /* of each step: the calls until its end */
+    uint64_t *ids; /* of the slot that each call makes: the same for the same place, memory and access */
+    size_t *ends;  /* of each step: the calls until its end */
     size_t n_steps;
-    struct block *blocks; /* by address */
-    size_t n_blocks;
-    uint16_t *spaces; /* as_ids, rising; 0 is one of them */
+    struct host_memory memory; /* of the calls */
+    uint16_t *spaces;          /* as_ids, rising; 0 is one of them */
     size_t n_spaces;
 };
 
@@ -80,7 +69,7 @@ static struct step *add_step(struct history *history, const struct slot_trace *t
     for (size_t i = first; i < end; i++)
         if (trace->events[i].result >= 0) {
             alloc_grow(&states->calls, states->n_calls, sizeof(*states->calls));
-            states->calls[states->n_calls++] = (struct call){.event = trace->events[i]};
+            states->calls[states->n_calls++] = trace->events[i];
         }
     alloc_grow(&states->ends, states->n_steps, sizeof(*states->ends));
     states->ends[states->n_steps++] = states->n_calls;
@@ -126,19 +115,11 @@ static void steps_of_writes(struct history *history, const struct slot_trace *tr
     }
 }
 
-/* --- host memory, and which slots are the same --- */
-
-static int by_host(const void *a, const void *b)
-{
-    const struct trace_event *x = &(*(struct call *const *)a)->event, *y = &(*(struct call *const *)b)->event;
-
-    return x->ua < y->ua ? -1 : x->ua > y->ua ? 1 : x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
-}
+/* --- which slots are the same --- */
 
 static int by_identity(const void *a, const void *b)
 {
-    const struct call *c = *(struct call *const *)a, *d = *(struct call *const *)b;
-    const struct trace_event *x = &c->event, *y = &d->event;
+    const struct trace_event *x = *(const struct trace_event *const *)a, *y = *(const struct trace_event *const *)b;
 
     if (x->as_id != y->as_id)
         return x->as_id < y->as_id ? -1 : 1;
@@ -150,7 +131,7 @@ static int by_identity(const void *a, const void *b)
         return x->size < y->size ? -1 : 1;
     if ((x->flags ^ y->flags) & KVM_MEM_READONLY)
         return x->flags & KVM_MEM_READONLY ? 1 : -1;
-    return c < d ? -1 : c > d;
+    return x < y ? -1 : x > y;
 }
 
 static bool same_slot(const struct trace_event *x, const struct trace_event *y)
@@ -159,30 +140,24 @@ static bool same_slot(const struct trace_event *x, const struct trace_event *y)
            !((x->flags ^ y->flags) & KVM_MEM_READONLY);
 }
 
-static void find_blocks(struct states *states, struct call **made, size_t n)
+/* Numbers of slots come behind those of spaces and blocks. */
+static void find_identities(struct states *states)
 {
-    uint64_t shift = 0; /* of the slot that reaches furthest in the block: from guest to host addresses */
+    const struct trace_event **calls = alloc_zeroed(states->n_calls, sizeof(*calls));
+    uint64_t base = FIRST_BLOCK + states->memory.n_blocks, id = 0;
 
-    qsort(made, n, sizeof(struct call *), by_host);
-    for (size_t i = 0; i < n; i++) {
-        const struct trace_event *event = &made[i]->event;
-        uint64_t last = event->ua + (event->size - 1);
-        struct block *block = states->n_blocks ? &states->blocks[states->n_blocks - 1] : NULL;
+    for (size_t i = 0; i < states->n_calls; i++)
+        calls[i] = &states->calls[i];
+    qsort(calls, states->n_calls, sizeof(*calls), by_identity);
+    states->ids = alloc_zeroed(states->n_calls, sizeof(*states->ids));
+    for (size_t i = 0; i < states->n_calls; i++) {
+        size_t index = (size_t)(calls[i] - states->calls);
 
-        if (!block || event->ua > block->last) {
-            if (block && event->ua == block->last + 1 && event->ua - event->gpa == shift) {
-                block->last = last;
-            } else {
-                alloc_grow(&states->blocks, states->n_blocks, sizeof(*states->blocks));
-                states->blocks[states->n_blocks++] = (struct block){event->ua, last};
-            }
-            shift = event->ua - event->gpa;
-        } else if (last > block->last) {
-            block->last = last;
-            shift = event->ua - event->gpa;
-        }
-        made[i]->block = states->n_blocks - 1;
+        if (!i || !same_slot(calls[i - 1], calls[i]))
+            id = base + index;
+        states->ids[index] = id;
     }
+    free(calls);
 }
 
 static void find_spaces(struct states *states)
@@ -191,7 +166,7 @@ static void find_spaces(struct states *states)
 
     used[0] = true;
     for (size_t i = 0; i < states->n_calls; i++)
-        used[states->calls[i].event.as_id] = true;
+        used[states->calls[i].as_id] = true;
     for (uint32_t as_id = 0; as_id <= UINT16_MAX; as_id++)
         if (used[as_id]) {
             alloc_grow(&states->spaces, states->n_spaces, sizeof(*states->spaces));
@@ -200,53 +175,14 @@ static void find_spaces(struct states *states)
     free(used);
 }
 
-/* Numbers of slots come behind those of spaces and blocks. */
-static void find_identities(struct states *states, struct call **made, size_t n)
-{
-    uint64_t base = (UINT64_C(1) << 16) + states->n_blocks;
-
-    qsort(made, n, sizeof(struct call *), by_identity);
-    for (size_t i = 0; i < n; i++)
-        made[i]->id = i && same_slot(&made[i - 1]->event, &made[i]->event) ? made[i - 1]->id
-                                                                           : base + (uint64_t)(made[i] - states->calls);
-}
-
-static bool look_at_calls(struct states *states, struct problem *problem)
-{
-    struct call **made = alloc_zeroed(states->n_calls, sizeof(struct call *));
-    size_t n = 0;
-
-    for (size_t i = 0; i < states->n_calls; i++) {
-        const struct trace_event *event = &states->calls[i].event;
-
-        if (!event->size)
-            continue;
-        if (event->size - 1 > UINT64_MAX - event->gpa || event->size - 1 > UINT64_MAX - event->ua) {
-            free(made);
-            return problem_at(problem, states->source, event->line, "slot %u reaches past 2^64", event->slot);
-        }
-        made[n++] = &states->calls[i];
-    }
-    find_blocks(states, made, n);
-    find_identities(states, made, n);
-    find_spaces(states);
-    free(made);
-    return true;
-}
-
 /* --- the machine after a step --- */
 
 static int by_number(const void *a, const void *b)
 {
-    const struct call *c = *(struct call *const *)a, *d = *(struct call *const *)b;
-    uint32_t x = (uint32_t)c->event.as_id << 16 | c->event.slot, y = (uint32_t)d->event.as_id << 16 | d->event.slot;
+    const struct trace_event *c = *(const struct trace_event *const *)a, *d = *(const struct trace_event *const *)b;
+    uint32_t x = (uint32_t)c->as_id << 16 | c->slot, y = (uint32_t)d->as_id << 16 | d->slot;
 
     return x < y ? -1 : x > y ? 1 : c < d ? -1 : c > d;
-}
-
-static uint64_t alias_offset(const struct states *states, const struct call *call)
-{
-    return call->event.ua - states->blocks[call->block].first;
 }
 
 struct making {
@@ -288,64 +224,66 @@ static size_t space_of(const struct states *states, uint16_t as_id)
     return low;
 }
 
-static void add_slot(struct making *making, const struct call *call)
+static void add_slot(struct making *making, const struct trace_event *call)
 {
     const struct states *states = making->states;
-    const struct trace_event *event = &call->event;
-    const struct block *block = &states->blocks[call->block];
+    size_t number = (size_t)(call - states->calls), block = states->memory.block_of[number], index;
+    uint64_t host = states->memory.blocks[block].first;
     struct topo_region *region;
-    size_t target = making->blocks[call->block], index;
 
-    if (target == NOWHERE) {
-        target = add_region(making, GMEM_KIND_RAM, alloc_format("host@0x%" PRIx64, block->first),
-                            (UINT64_C(1) << 16) + call->block, 0);
-        making->topology->regions[target].size = GMEM_SIZE(block->last - block->first + 1);
-        making->topology->regions[target].ram = alloc_format("host@0x%" PRIx64, block->first);
-        making->blocks[call->block] = target;
+    if (making->blocks[block] == NOWHERE) {
+        making->blocks[block] =
+            add_region(making, GMEM_KIND_RAM, alloc_format("host@0x%" PRIx64, host), FIRST_BLOCK + block, 0);
+        region = &making->topology->regions[making->blocks[block]];
+        region->size = GMEM_SIZE(states->memory.blocks[block].last - host + 1);
+        region->ram = alloc_text(region->name);
     }
-    index = add_region(making, GMEM_KIND_ALIAS, alloc_format("slot %u", event->slot), call->id, event->line);
+    index = add_region(making, GMEM_KIND_ALIAS, alloc_format("slot %u", call->slot), states->ids[number], call->line);
     region = &making->topology->regions[index];
-    region->parent = making->roots[space_of(states, event->as_id)];
-    region->offset = event->gpa;
-    region->size = GMEM_SIZE(event->size);
-    region->readonly = event->flags & KVM_MEM_READONLY;
-    region->target = target;
-    region->target_offset = alias_offset(states, call);
+    region->parent = making->roots[space_of(states, call->as_id)];
+    region->offset = call->gpa;
+    region->size = GMEM_SIZE(call->size);
+    region->readonly = call->flags & KVM_MEM_READONLY;
+    region->target = making->blocks[block];
+    region->target_offset = call->ua - host;
 }
 
 /* Of the calls for one slot number the last decides, if it is no removal. */
-static void add_slots(struct making *making, struct call **calls, size_t n)
+static void add_slots(struct making *making, size_t n)
 {
-    qsort(calls, n, sizeof(struct call *), by_number);
-    for (size_t i = 0, end; i < n; i = end) {
-        const struct trace_event *event = &calls[i]->event;
+    const struct trace_event **calls = alloc_zeroed(n, sizeof(*calls));
 
-        for (end = i + 1; end < n && calls[end]->event.as_id == event->as_id && calls[end]->event.slot == event->slot;)
+    for (size_t i = 0; i < n; i++)
+        calls[i] = &making->states->calls[i];
+    qsort(calls, n, sizeof(*calls), by_number);
+    for (size_t i = 0, end; i < n; i = end) {
+        const struct trace_event *call = calls[i];
+
+        for (end = i + 1; end < n && calls[end]->as_id == call->as_id && calls[end]->slot == call->slot;)
             end++;
-        if (!event->size)
+        if (!call->size)
             topology_guess(making->topology, NOWHERE, SETTLED_RULE,
                            "line %zu removes slot %u, which was there before the trace begins: it is not shown",
-                           event->line, event->slot);
-        if (calls[end - 1]->event.size)
+                           call->line, call->slot);
+        if (calls[end - 1]->size)
             add_slot(making, calls[end - 1]);
     }
+    free(calls);
 }
 
 static bool trace_topology(const void *opaque, size_t n, struct topology *topology, uint64_t **ret_ids,
                            struct problem *problem)
 {
     const struct states *states = opaque;
-    size_t n_calls = states->ends[n - 1];
-    struct call **calls = alloc_zeroed(n_calls, sizeof(struct call *));
     struct making making = {.states = states, .topology = topology};
 
     (void)problem;
     *topology = (struct topology){.source = alloc_text(states->source)};
     making.roots = alloc_zeroed(states->n_spaces, sizeof(*making.roots));
-    making.blocks = alloc_zeroed(states->n_blocks, sizeof(*making.blocks));
+    making.blocks = alloc_zeroed(states->memory.n_blocks, sizeof(*making.blocks));
     if (ret_ids)
         alloc_grow(&making.ids, 0, sizeof(*making.ids));
-    for (size_t i = 0; i < states->n_blocks; i++)
+    for (size_t i = 0; i < states->memory.n_blocks; i++)
         making.blocks[i] = NOWHERE;
     for (size_t i = 0; i < states->n_spaces; i++) {
         unsigned as_id = states->spaces[i];
@@ -355,12 +293,9 @@ static bool trace_topology(const void *opaque, size_t n, struct topology *topolo
         topology->regions[making.roots[i]].size = GMEM_SIZE_ALL;
         topology_add_space(topology, name, making.roots[i]);
     }
-    for (size_t i = 0; i < n_calls; i++)
-        calls[i] = &states->calls[i];
-    add_slots(&making, calls, n_calls);
+    add_slots(&making, states->ends[n - 1]);
     if (ret_ids)
         *ret_ids = making.ids;
-    free(calls);
     free(making.roots);
     free(making.blocks);
     return true;
@@ -373,7 +308,8 @@ static void free_states(void *opaque)
     free(states->source);
     free(states->calls);
     free(states->ends);
-    free(states->blocks);
+    free(states->ids);
+    host_memory_free(&states->memory);
     free(states->spaces);
     free(states);
 }
@@ -389,8 +325,11 @@ bool history_from_trace(const struct slot_trace *trace, struct history *history,
         steps_of_writes(history, trace);
     else
         steps_of_commits(history, trace);
-    if (look_at_calls(states, problem))
-        return true;
-    history_free(history);
-    return false;
+    if (!host_memory_find(states->source, states->calls, states->n_calls, &states->memory, problem)) {
+        history_free(history);
+        return false;
+    }
+    find_identities(states);
+    find_spaces(states);
+    return true;
 }

@@ -201,6 +201,96 @@ static bool take_event(struct text *line, struct trace_event *event,
     return *ret_parse && at_end_of_word(line);
 }
 
+/* --- where commits begin --- */
+
+static bool goes_on(const struct trace_event *a, const struct trace_event *b)
+{
+    if (a->as_id != b->as_id)
+        return a->as_id < b->as_id;
+    if (!a->size != !b->size)
+        return !a->size;
+    return a->gpa < b->gpa;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct trace_event *x = *(const struct trace_event *const *)a, *y = *(const struct trace_event *const *)b;
+
+    if (x->as_id != y->as_id)
+        return x->as_id < y->as_id ? -1 : 1;
+    if (x->slot != y->slot)
+        return x->slot < y->slot ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+/* Of each removal the call that made the slot, by index; SIZE_MAX: none. */
+static size_t *find_made(const struct slot_trace *trace)
+{
+    const struct trace_event **calls = alloc_zeroed(trace->n_events, sizeof(*calls));
+    size_t *made = alloc_zeroed(trace->n_events, sizeof(*made)), n = 0, last = SIZE_MAX;
+
+    for (size_t i = 0; i < trace->n_events; i++) {
+        made[i] = SIZE_MAX;
+        if (trace->events[i].kind == TRACE_SLOT && trace->events[i].result >= 0)
+            calls[n++] = &trace->events[i];
+    }
+    qsort(calls, n, sizeof(*calls), by_number);
+    for (size_t i = 0; i < n; i++) {
+        size_t index = (size_t)(calls[i] - trace->events);
+
+        if (i && (calls[i - 1]->as_id != calls[i]->as_id || calls[i - 1]->slot != calls[i]->slot))
+            last = SIZE_MAX;
+        if (!calls[i]->size)
+            made[index] = last;
+        last = calls[i]->size ? index : SIZE_MAX;
+    }
+    free(calls);
+    return made;
+}
+
+static bool same_slot(const struct trace_event *a, const struct trace_event *b)
+{
+    return a->as_id == b->as_id && a->gpa == b->gpa && a->size == b->size && a->ua == b->ua && a->flags == b->flags;
+}
+
+static void find_commits(struct slot_trace *trace)
+{
+    size_t *made = find_made(trace), gone = 0;
+
+    for (size_t i = 0; i < trace->n_events; i++) {
+        struct trace_event *event = &trace->events[i];
+        const struct trace_event *before = i ? &trace->events[i - 1] : NULL;
+
+        if (event->kind != TRACE_SLOT)
+            continue;
+        event->begins = !before || before->kind != TRACE_SLOT || !goes_on(before, event);
+        if (event->begins)
+            gone = i;
+        /* What was removed rises as what is added does: none of it is looked at twice. */
+        for (; event->size && gone < i; gone++) {
+            const struct trace_event *removed = &trace->events[gone];
+
+            if (removed->as_id > event->as_id || (removed->as_id == event->as_id && removed->gpa > event->gpa))
+                break;
+            if (!removed->size && made[gone] != SIZE_MAX && same_slot(&trace->events[made[gone]], event)) {
+                event->begins = true;
+                gone = i;
+                break;
+            }
+        }
+    }
+    free(made);
+}
+
+size_t slottrace_commit_end(const struct slot_trace *trace, size_t first)
+{
+    size_t end = first + 1;
+
+    while (end < trace->n_events && trace->events[end].kind == TRACE_SLOT && !trace->events[end].begins)
+        end++;
+    return end;
+}
+
 bool slottrace_parse(const struct source *source, struct slot_trace *trace, struct problem *problem)
 {
     struct lines lines;
@@ -228,6 +318,7 @@ bool slottrace_parse(const struct source *source, struct slot_trace *trace, stru
         alloc_grow(&trace->events, trace->n_events, sizeof(*trace->events));
         trace->events[trace->n_events++] = event;
     }
+    find_commits(trace);
     if (trace->n_events)
         return true;
     problem_at(problem, source->name, 0,
@@ -235,24 +326,6 @@ bool slottrace_parse(const struct source *source, struct slot_trace *trace, stru
                "kvm_set_user_memory -trace pci_cfg_write");
     slottrace_free(trace);
     return false;
-}
-
-static bool goes_on(const struct trace_event *a, const struct trace_event *b)
-{
-    if (b->kind != TRACE_SLOT || a->as_id != b->as_id)
-        return b->kind == TRACE_SLOT && a->as_id < b->as_id;
-    if (!a->size != !b->size)
-        return !a->size;
-    return a->gpa < b->gpa;
-}
-
-size_t slottrace_commit_end(const struct slot_trace *trace, size_t first)
-{
-    size_t end = first + 1;
-
-    while (end < trace->n_events && goes_on(&trace->events[end - 1], &trace->events[end]))
-        end++;
-    return end;
 }
 
 char *slottrace_config_text(const struct trace_event *event)

@@ -28,6 +28,7 @@ struct trace_event {
     bool has_time;
     uint64_t time_ns; /* as the line says it ("PID@SECONDS.MICROSECONDS:"), if has_time */
     /* TRACE_SLOT */
+    bool begins;    /* another commit than that of the call before; see slottrace_commit_end() */
     uint16_t as_id; /* upper half of the slot number, or AddrSpace# */
     uint16_t slot;
     uint32_t flags; /* KVM_MEM_* */
@@ -52,8 +53,8 @@ struct slot_trace {
 bool slottrace_parse(const struct source *source, struct slot_trace *trace, struct problem *problem);
 /*
  * The events from first on, which is a slot call, that are of one commit: the index behind them. A trace does not say where
- * commits begin; in one, address spaces rise, in each removals come before what is added or changed, and both rise by address.
- * So where that is not so another one begins, and with a configuration write.
+ * commits begin. In one, address spaces rise; in each removals come before what is added or changed, and both rise by address;
+ * and nothing is added that was just removed. So where that is not so another one begins, and with a configuration write.
  */
 size_t slottrace_commit_end(const struct slot_trace *trace, size_t first);
 

@@ -13,12 +13,17 @@
 #include "command.h"
 #include "problem.h"
 
+void alloc_failed(void)
+{
+    fprintf(stderr, "%s: out of memory
+", problem_program());
+    exit(EXIT_ASKED);
+}
+
 static void *needed(void *memory)
 {
-    if (!memory) {
-        fprintf(stderr, "%s: out of memory\n", problem_program());
-        exit(EXIT_ASKED);
-    }
+    if (!memory)
+        alloc_failed();
     return memory;
 }
 

@@ -15,8 +15,7 @@
 
 void alloc_failed(void)
 {
-    fprintf(stderr, "%s: out of memory
-", problem_program());
+    fprintf(stderr, "%s: out of memory\n", problem_program());
     exit(EXIT_ASKED);
 }
 

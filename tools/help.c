@@ -67,16 +67,22 @@ static const struct help commands[] = {
     },
     {
         .name = "explain",
-        .synopsis = "[OPTION...] ADDR FILE",
+        .synopsis = "[OPTION...] WHAT FILE",
         .summary = "say who answers at an address, and why nobody else does",
-        .about = "Says which region answers at ADDR, its offset there and the aliases it is seen through; what else\n"
-                 "covers the address, in the order in which it would be asked, and why it lost; what would answer if\n"
-                 "the winner were disabled; and the nearest neighbours.\n"
-                 "Exit status: 0 something answers, 1 nothing does, 2 bad input.\n",
-        .options = "",
+        .about =
+            "Says which region answers, its offset there and the aliases that it is seen through; what else covers "
+            "the\n"
+            "address, in the order in which it would be asked, and why it lost; what would answer if the winner were\n"
+            "disabled; and the nearest neighbours. WHAT is an address (0xc0000, 768K, 00000000000c0000), a range\n"
+            "FIRST-LAST or FIRST+SIZE, or NAME:OFFSET: where in all spaces that byte of a region is seen.\n"
+            "Exit status: 0 something answers, 1 nothing does, 2 bad input.\n",
+        .options = "      --all-spaces      in every space; without it and --space, in \"memory\" or the first\n"
+                   "      --limit N         at most so many ranges of a range, or places of a region\n",
         .understood = OPT_INPUT | OPT_SPACE | OPT_JSON,
         .examples = "  gmem explain 0xf0000 mtree.txt\n"
-                    "  gmem explain 768K --space memory mtree.txt --flat flat.txt\n",
+                    "  gmem explain 768K --all-spaces mtree.txt --flat flat.txt\n"
+                    "  gmem explain 0xa0000+128K mtree.txt    each range there\n"
+                    "  gmem explain pc.bios:0x3fff0 mtree.txt where the reset vector's byte is seen\n",
     },
     {
         .name = "diff",
@@ -97,14 +103,16 @@ static const struct help commands[] = {
         .name = "trace",
         .synopsis = "[OPTION...] FILE",
         .summary = "count and check the slot calls of a trace",
-        .about =
-            "Reads a trace of kvm_set_user_memory and pci_cfg_write lines: counts calls, removals and the bytes\n"
-            "removed and put back, for each configuration write too; checks what the kernel demands of slots; and\n"
-            "says what the policy keep would have done.\n"
-            "Exit status: 0 well, 1 a rule is broken, 2 bad input.\n",
+        .about = "Statistics of a trace of memory slots, as QEMU and gmem-pc write them: calls, bytes removed and put\n"
+                 "back, for each configuration write too; calls that break the kernel's rules; and what libgmem-kvm\n"
+                 "would have called instead. FILE has the events kvm_set_user_memory and, better, pci_cfg_write; - is\n"
+                 "standard input.\n"
+                 "Exit status: 0 well, 1 a rule is broken or a call failed, 2 bad input.\n",
         .options = "",
-        .understood = OPT_INPUT | OPT_JSON,
-        .examples = "  gmem trace boot.trace\n",
+        .understood = OPT_FILE | OPT_JSON,
+        .examples = "  gmem trace boot.trace                  of qemu-system-x86_64 -accel kvm -D boot.trace\n"
+                    "                                         -trace kvm_set_user_memory -trace pci_cfg_write ...\n"
+                    "  gmem trace --json - <boot.trace        for programs\n",
     },
     {
         .name = "draw",
@@ -158,15 +166,15 @@ static void input(unsigned understood)
 {
     if (!(understood & OPT_INPUT))
         return;
-    fputs("\nInput:\n"
-          "  FILE                  QEMU's `info mtree` in any form, perhaps with `info mtree -f` in the same file; "
-          "JSON of\n"
-          "                        gmem tree; a trace of kvm_set_user_memory lines; a recording of gmem-pc; - for\n"
-          "                        standard input\n"
-          "  -f, --flat FLAT       the `info mtree -f` of the same machine, which settles what the tree leaves open\n"
-          "      --qmp SOCKET      in place of FILE: a running QEMU, by the path or HOST:PORT of its QMP socket\n"
-          "      --at N            of a trace or recording: the map after the first N steps, not after all\n",
-          stdout);
+    fputs(
+        "\nInput:\n"
+        "  FILE                  QEMU's `info mtree` in any form, perhaps with `info mtree -f` in the same file; the\n"
+        "                        JSON of gmem tree; a trace of kvm_set_user_memory lines; a recording of gmem-pc;\n"
+        "                        - for standard input\n"
+        "  -f, --flat FLAT       the `info mtree -f` of the same machine, which settles what the tree leaves open\n"
+        "      --qmp SOCKET      in place of FILE: a running QEMU, by the path or HOST:PORT of its QMP socket\n"
+        "      --at N            of a trace or recording: the map after the first N steps, not after all\n",
+        stdout);
 }
 
 int help_command(const char *command)

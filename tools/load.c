@@ -4,6 +4,7 @@
  */
 #include "load.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,12 +109,38 @@ static bool load_source(const struct source *source, const struct source *flat, 
                       "neither `info mtree`, the JSON of gmem, a trace of slots nor a recording of gmem-pc");
 }
 
+static void *nothing(void *opaque)
+{
+    return opaque;
+}
+
+/*
+ * Where there is too little memory for the thread in which liburcu frees what the library gave up, liburcu ends the process by a
+ * signal. Here this is found out first: the stack of a thread that has ended is kept for the next one, and what is allocated for
+ * the first vm is there for all.
+ */
+static void make_room(void)
+{
+    void *spare = alloc_zeroed(1, 1 << 18);
+    pthread_t thread;
+    gmem_vm *vm;
+
+    if (pthread_create(&thread, NULL, nothing, NULL) != 0)
+        alloc_failed();
+    pthread_join(thread, NULL);
+    free(spare);
+    if (gmem_vm_create(NULL, &vm) != 0)
+        alloc_failed();
+    gmem_vm_destroy(vm);
+}
+
 bool load(const struct input *input, struct loaded *loaded, struct problem *problem)
 {
     struct source source = {0}, flat = {0};
     bool ok;
 
     *loaded = (struct loaded){0};
+    make_room();
     if (input->qmp) {
         progress("asking %s", input->qmp);
         ok = qmp_read(input->qmp, &source, &flat, problem);

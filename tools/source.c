@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "jsonscan.h"
 
 bool source_read(const char *path, struct source *source, struct problem *problem)
 {
@@ -95,6 +96,9 @@ enum source_kind source_kind(const struct source *source)
     const char *line;
     size_t length;
 
+    if (source->text[strspn(source->text, " \t\r\n")] == '{')
+        return jsonscan_member_is(source->text, source->size, "format", "gmem-recording") ? SOURCE_RECORDING
+                                                                                          : SOURCE_JSON;
     lines_begin(&lines, source->text, source->size);
     while (lines_next(&lines, &line, &length)) {
         if (strspn(line, " \t\r") >= length)
@@ -104,10 +108,6 @@ enum source_kind source_kind(const struct source *source)
             return SOURCE_MTREE;
         if (begins(line, length, "FlatView #"))
             kind = SOURCE_FLAT;
-        else if (kind == SOURCE_EMPTY && begins(line, length, "{\"format\": \"gmem-tree\""))
-            return SOURCE_JSON;
-        else if (kind == SOURCE_EMPTY && begins(line, length, "{\"format\": \"gmem-recording\""))
-            return SOURCE_RECORDING;
         else if (kind != SOURCE_FLAT &&
                  (memmem(line, length, "kvm_set_user_memory", 19) || memmem(line, length, "pci_cfg_write", 13)))
             return SOURCE_TRACE;

@@ -10,12 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+void alloc_failed(void)
+{
+    fputs("gmem: out of memory\n", stderr);
+    exit(1);
+}
+
 static void *needed(void *memory)
 {
-    if (!memory) {
-        fputs("gmem: out of memory\n", stderr);
-        exit(1);
-    }
+    if (!memory)
+        alloc_failed();
     return memory;
 }
 

@@ -7,6 +7,7 @@
  * nothing in them can end the element that the data is in.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "draw.h"

@@ -205,16 +205,21 @@ static bool addresses(struct asking *asking)
     return true;
 }
 
-/* The candidate that is this byte of this region; of several, the one that comes first. */
+/* The candidate that is this byte of this region; of several, the first, but one that is only hidden before one that is disabled. */
 static size_t candidate_of(const struct explanation *explanation, size_t region, uint64_t offset)
 {
+    size_t found = NOWHERE;
+
     for (size_t i = 0; i < explanation->n_candidates; i++) {
         const struct candidate *candidate = &explanation->candidates[i];
 
-        if (explanation->ways.ways[candidate->way].region == region && candidate->offset == offset)
+        if (explanation->ways.ways[candidate->way].region != region || candidate->offset != offset)
+            continue;
+        if (candidate->fate != FATE_DISABLED && candidate->fate != FATE_OUTSIDE)
             return i;
+        found = found == NOWHERE ? i : found;
     }
-    return NOWHERE;
+    return found;
 }
 
 static void print_place(struct asking *asking, size_t region, const struct place *place, const char *why)

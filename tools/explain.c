@@ -195,6 +195,14 @@ static void decide_lower(const struct explainer *explainer, const struct explana
     candidate->fate = x->priority < y->priority ? FATE_LOWER : FATE_EARLIER;
 }
 
+static bool past_target(const struct explainer *explainer, const struct topo_region *region, uint64_t offset)
+{
+    uint64_t there = region->target_offset + offset;
+
+    return region->kind == GMEM_KIND_ALIAS && region->target != NOWHERE &&
+           (there < offset || there > region_last(&explainer->topology->regions[region->target]));
+}
+
 static void decide(const struct explainer *explainer, const struct explanation *explanation, size_t winner,
                    struct candidate *candidate)
 {
@@ -204,7 +212,7 @@ static void decide(const struct explainer *explainer, const struct explanation *
     candidate->by = candidate->against = NOWHERE;
     if (candidate->way == winner)
         candidate->fate = FATE_WINS;
-    else if (way->outside || (region->kind == GMEM_KIND_ALIAS && region->target != NOWHERE))
+    else if (way->outside || past_target(explainer, region, candidate->offset))
         decide_outside(explainer, explanation, candidate);
     else if (!way->enabled)
         decide_disabled(explainer, explanation, candidate);

@@ -192,6 +192,17 @@ static uint32_t own_attrs(const struct topo_region *region)
            (region->kind == GMEM_KIND_ROMD && region->romd ? GMEM_RANGE_ROMD : 0);
 }
 
+/*
+ * The library refuses circles in what can be seen. Past the end of a container there may be some: once around is enough.
+ */
+static bool circle(const struct walk *walk, size_t region, size_t up)
+{
+    for (; up != NOWHERE; up = walk->ways->ways[up].up)
+        if (walk->ways->ways[up].region == region)
+            return true;
+    return false;
+}
+
 static bool push(struct walk *walk, struct way *way, const struct way *above, size_t *ret_self)
 {
     const struct topo_region *region = &walk->index->topology->regions[way->region];
@@ -274,6 +285,8 @@ static bool walk_at(struct walk *walk, size_t index, const struct way *above, ui
     size_t self, from;
 
     way.outside = above->outside || ended;
+    if (way.outside && circle(walk, index, above->up))
+        return true;
     if (!way.outside && before > addr - above->first)
         before = addr - above->first;
     if (before > addr)

@@ -59,7 +59,7 @@ static bool load_source(const struct source *source, const struct source *flat, 
     loaded->kind = source_kind(source);
     switch (loaded->kind) {
     case SOURCE_MTREE:
-        if (!flat && memmem(source->text, source->size, "\nFlatView #", 11))
+        if (!flat && flatdump_is_in(source))
             flat = source;
         return load_mtree(source, flat, loaded, problem);
     case SOURCE_JSON:
@@ -71,12 +71,10 @@ static bool load_source(const struct source *source, const struct source *flat, 
         return problem_at(problem, source->name, 0,
                           "a flat dump alone has no tree: give `info mtree` of the same machine, and this with --flat");
     case SOURCE_EMPTY:
-        return problem_at(problem, source->name, 0, "it is empty");
     case SOURCE_UNKNOWN:
         break;
     }
-    return problem_at(problem, source->name, 1,
-                      "neither `info mtree`, the JSON of gmem, a trace of slots nor a recording of gmem-pc");
+    return source_refuse(source, problem);
 }
 
 bool load(const struct input *input, struct loaded *loaded, struct problem *problem)

@@ -278,24 +278,43 @@ static void what_reaches_past_the_end_of_its_container(void **state)
     end(&w);
 }
 
-/* A window past the end of the container that it shows: the library takes it, since it is not seen. */
-static void a_circle_past_the_end(void **state)
+/* A window on what it is in shows itself, were it enabled. */
+static void a_circle_that_is_disabled(void **state)
 {
     struct world w = {0};
     size_t system = put(&w.topology, "system", GMEM_KIND_CONTAINER, NOWHERE, 0, 0x10000, 0);
-    size_t box = put(&w.topology, "box", GMEM_KIND_CONTAINER, system, 0, 0x1000, 0);
-    size_t device = put(&w.topology, "device", GMEM_KIND_MMIO, box, 0, 0x1000, 0);
-    size_t circle = put_alias(&w.topology, "circle", box, 0x2000, 0x2000, box, 0x2000);
+    size_t ram = put(&w.topology, "ram", GMEM_KIND_RAM, system, 0, 0x8000, 0);
+    size_t circle = put_alias(&w.topology, "circle", system, 0, 0x10000, system, 0);
 
     (void)state;
+    w.topology.regions[circle].enabled = false;
     ask(&w, 0x10);
-    assert_int_equal(w.e.n_candidates, 1);
-    assert_candidate(&w, 0, device, 0x10, FATE_WINS, NOWHERE, NOWHERE);
-    ask(&w, 0x2010);
-    assert_false(w.e.found);
-    assert_int_equal(w.e.n_candidates, 1);
-    assert_candidate(&w, 0, circle, 0x10, FATE_OUTSIDE, box, circle);
+    assert_int_equal(w.e.n_candidates, 2);
+    assert_candidate(&w, 0, ram, 0x10, FATE_WINS, NOWHERE, NOWHERE);
+    assert_candidate(&w, 1, circle, 0x10, FATE_DISABLED, circle, NOWHERE);
     end(&w);
+}
+
+/* A window past the end of the container that it shows: it is not seen, and once around is enough. */
+static void a_circle_past_the_end(void **state)
+{
+    struct topology topology = {0};
+    size_t system = put(&topology, "system", GMEM_KIND_CONTAINER, NOWHERE, 0, 0x10000, 0);
+    size_t box = put(&topology, "box", GMEM_KIND_CONTAINER, system, 0, 0x1000, 0);
+    size_t circle = put_alias(&topology, "circle", box, 0x2000, 0x2000, box, 0x2000);
+    struct ways_index *index = ways_index(&topology);
+    struct ways ways;
+
+    (void)state;
+    topology_add_space(&topology, "memory", system);
+    assert_true(ways_at(index, 0, 0x2010, 100, &ways, &problem));
+    assert_int_equal(ways.n, 3);
+    assert_int_equal(ways.ways[1].region, box);
+    assert_int_equal(ways.ways[2].region, circle);
+    assert_true(ways.ways[2].outside);
+    ways_free(&ways);
+    ways_index_free(index);
+    topology_free(&topology);
 }
 
 static void the_last_addresses(void **state)
@@ -580,11 +599,10 @@ static void check_places(const struct world *world, size_t space, uint64_t addr,
     bool found = false;
 
     places_find(&world->topology, region, offset, 100000, &places);
-    assert_false(places.more);
     for (size_t i = 0; i < places.n; i++)
         found |= places.places[i].addr == addr &&
                  world->topology.spaces[places.places[i].space].root == world->topology.spaces[space].root;
-    assert_true(found);
+    assert_true(found || places.more); /* a window on what it is in may take many steps */
     places_free(&places);
 }
 
@@ -596,18 +614,37 @@ struct shown {
 };
 typedef struct shown shown_without[SPACES][2 * ADDRESSES];
 
-static void disable_each(const struct world *world, shown_without *without)
+static void look_everywhere(const struct map *map, shown_without *ret)
 {
-    for (size_t k = 0; k < world->topology.n_regions; k++) {
-        if (world->topology.regions[k].enabled)
-            OK(gmem_region_set_enabled(world->map.regions[k], false));
-        for (size_t space = 0; space < SPACES; space++)
-            for (uint64_t addr = 0; addr < 2 * ADDRESSES; addr++) {
-                struct shown *at = &without[k][space][addr];
+    for (size_t space = 0; space < SPACES; space++)
+        for (uint64_t addr = 0; addr < 2 * ADDRESSES; addr++) {
+            struct shown *at = &(*ret)[space][addr];
 
-                at->region = shown(&world->map, space, addr, &at->offset, &at->attrs);
-            }
-        if (world->topology.regions[k].enabled)
+            at->region = shown(map, space, addr, &at->offset, &at->attrs);
+        }
+}
+
+/* A map in which an alias of what it lies in is put differently (circles.h) has copies of regions: then another one is built. */
+static void disable_each(struct world *world, shown_without *without)
+{
+    bool copies = world->map.built.n_regions > world->topology.n_regions;
+
+    for (size_t k = 0; k < world->topology.n_regions; k++) {
+        bool enabled = world->topology.regions[k].enabled;
+        struct map map;
+
+        if (copies) {
+            world->topology.regions[k].enabled = false;
+            assert_true(map_build(&world->topology, &map, &problem));
+            look_everywhere(&map, &without[k]);
+            map_free(&map);
+            world->topology.regions[k].enabled = enabled;
+            continue;
+        }
+        if (enabled)
+            OK(gmem_region_set_enabled(world->map.regions[k], false));
+        look_everywhere(&world->map, &without[k]);
+        if (enabled)
             OK(gmem_region_set_enabled(world->map.regions[k], true));
     }
 }
@@ -661,7 +698,7 @@ static size_t check_all(struct world *world, const shown_without *without)
 static void random_topologies(void **state)
 {
     struct random random = random_start("explain", 6);
-    unsigned cases = test_is_long() ? 20000 : 400, refused = 0;
+    unsigned cases = test_is_long() ? 20000 : 150, refused = 0;
     size_t answers = 0;
 
     (void)state;
@@ -672,8 +709,7 @@ static void random_topologies(void **state)
         random_topology(&random, &w.topology);
         if (!map_build(&w.topology, &w.map, &problem)) { /* a window on what it is in */
             refused++;
-            assert_true(strstr(problem.text, "itself") || strstr(problem.text, "in a circle") ||
-                        strstr(problem.text, "too much"));
+            assert_true(strstr(problem.text, "in a circle") || strstr(problem.text, "that can't be built"));
             topology_free(&w.topology);
             continue;
         }
@@ -702,6 +738,7 @@ int main(void)
         cmocka_unit_test(a_container_shows_nothing_itself),
         cmocka_unit_test(a_window_past_the_end_of_its_target),
         cmocka_unit_test(what_reaches_past_the_end_of_its_container),
+        cmocka_unit_test(a_circle_that_is_disabled),
         cmocka_unit_test(a_circle_past_the_end),
         cmocka_unit_test(the_last_addresses),
         cmocka_unit_test(guesses_are_those_about_what_is_there),

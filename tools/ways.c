@@ -193,12 +193,15 @@ static uint32_t own_attrs(const struct topo_region *region)
 }
 
 /*
- * The library refuses circles in what can be seen. Past the end of a container there may be some: once around is enough.
+ * Nothing is seen through itself, so what is seen goes in no circle. What is disabled, or past the end of a container, may: once
+ * around is enough.
  */
-static bool circle(const struct walk *walk, size_t region, size_t up)
+static bool circle(const struct walk *walk, size_t region, const struct way *above, bool outside)
 {
-    for (; up != NOWHERE; up = walk->ways->ways[up].up)
-        if (walk->ways->ways[up].region == region)
+    if (above->enabled && walk->index->topology->regions[region].enabled && !outside)
+        return false;
+    for (size_t way = above->up; way != NOWHERE; way = walk->ways->ways[way].up)
+        if (walk->ways->ways[way].region == region)
             return true;
     return false;
 }
@@ -267,7 +270,7 @@ static bool walk_region(struct walk *walk, size_t index, const struct way *above
     left = region_last(region) - skip;
     way.cut = skip > 0 || left > room;
     way.last = way.first + (left < room ? left : room);
-    if (way.last < walk->first || way.first > walk->last)
+    if (way.last < walk->first || way.first > walk->last || circle(walk, index, above, false))
         return true;
     if (!push(walk, &way, above, &self) || !walk_below(walk, self))
         return false;
@@ -285,7 +288,7 @@ static bool walk_at(struct walk *walk, size_t index, const struct way *above, ui
     size_t self, from;
 
     way.outside = above->outside || ended;
-    if (way.outside && circle(walk, index, above->up))
+    if (circle(walk, index, above, way.outside))
         return true;
     if (!way.outside && before > addr - above->first)
         before = addr - above->first;

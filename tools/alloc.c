@@ -10,12 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command.h"
+#include "problem.h"
+
+void alloc_failed(void)
+{
+    fprintf(stderr, "%s: out of memory\n", problem_program());
+    exit(EXIT_ASKED);
+}
+
 static void *needed(void *memory)
 {
-    if (!memory) {
-        fputs("gmem: out of memory\n", stderr);
-        exit(1);
-    }
+    if (!memory)
+        alloc_failed();
     return memory;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the vm, its regions and spaces, and the addresses reserved for RAM, until map_free(). One thread.
+ * Owns the vm, its regions and spaces, and its RAM blocks, until map_free(). One thread.
  *
  * What the library refuses and a dump may hold is put differently without changing what is seen: what reaches past 2^64 is
  * cut there; an alias without a target is an empty container; an alias of what it lies in itself is a container of aliases
@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "alloc.h"
 #include "circles.h"
@@ -37,6 +35,14 @@ static gmem_result no_write(void *opaque, uint64_t offset, unsigned size, struct
     return GMEM_RESULT_DEVICE;
 }
 
+static int no_translation(void *opaque, uint64_t addr, unsigned want, struct gmem_attrs attrs,
+                          struct gmem_iommu_entry *ret_entry)
+{
+    (void)opaque, (void)addr, (void)want, (void)attrs, (void)ret_entry;
+    return -ENOENT;
+}
+
+static const struct gmem_iommu_ops untranslated = {.translate = no_translation};
 static const struct gmem_mmio_ops device = {.read = no_read, .write = no_write};
 
 static bool refused(const struct map *map, size_t index, const char *what, int err, struct problem *problem)
@@ -46,14 +52,10 @@ static bool refused(const struct map *map, size_t index, const char *what, int e
 
     if (map->vm)
         gmem_vm_reason(map->vm, reason, sizeof(reason));
+    if (err == -ENOMEM)
+        alloc_failed();
     return problem_at(problem, topology->source, index == NOWHERE ? 0 : topology->regions[index].line, "%s: %s%s%s",
                       what, gmem_strerror(err), *reason ? ": " : "", reason);
-}
-
-static bool has_memory(const struct topo_region *region)
-{
-    return region->kind == GMEM_KIND_RAM || region->kind == GMEM_KIND_ROM || region->kind == GMEM_KIND_ROMD ||
-           region->kind == GMEM_KIND_RAM_DEVICE;
 }
 
 /* What of size bytes from first on lies below 2^64. */
@@ -64,55 +66,13 @@ static gmem_size cut(uint64_t first, gmem_size size)
     return size;
 }
 
-/* One reservation for all blocks: a mapping for each would run into the kernel's limit of mappings. */
-static bool reserve(struct map *map, uint64_t page, struct problem *problem)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < map->built.n_regions; i++) {
-        const struct topo_region *region = &map->built.regions[i];
-
-        if (!has_memory(region))
-            continue;
-        if (region->size.all || region->size.bytes > (UINT64_C(1) << 62) - sum)
-            return problem_at(problem, map->topology->source, region->line,
-                              "%s: with it the machine has more than 2^62 bytes of memory", region->name);
-        sum += (region->size.bytes + page - 1) / page * page;
-    }
-    if (!sum)
-        return true;
-    for (; sum >= page; sum = page) {
-        map->memory = mmap(NULL, sum, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (map->memory != MAP_FAILED) {
-            map->memory_size = sum;
-            return true;
-        }
-        if (sum == page)
-            break;
-    }
-    map->memory = NULL;
-    return problem_at(problem, map->topology->source, 0, "no address space is left: %s", strerror(errno));
-}
-
-static int create_backed(struct map *map, size_t index, const struct gmem_owner *owner, uint64_t *used, uint64_t page)
+static int create_backed(struct map *map, size_t index, const struct gmem_owner *owner)
 {
     const struct topo_region *region = &map->built.regions[index];
-    uint64_t whole = (region->size.bytes + page - 1) / page * page;
-    struct gmem_ram_options options = {
-        .struct_size = sizeof(options), .backing = GMEM_RAM_CALLER, .size = region->size.bytes};
+    gmem_ram *ram = map->blocks.rams[index];
     gmem_region **ret = &map->regions[index];
-    char *id = alloc_format("%zu:%.200s", index, region->ram ? region->ram : region->name); /* names repeat */
-    gmem_ram *ram;
     int err;
 
-    options.id = id;
-    options.host = (char *)map->memory + (whole <= map->memory_size - *used ? *used : 0);
-    err = gmem_ram_create(map->vm, &options, &ram);
-    free(id);
-    if (err)
-        return err;
-    if (whole <= map->memory_size - *used)
-        *used += whole;
     if (region->kind == GMEM_KIND_RAM)
         err = gmem_region_create_ram(map->vm, region->name, ram, owner, ret);
     else if (region->kind == GMEM_KIND_ROM)
@@ -121,13 +81,14 @@ static int create_backed(struct map *map, size_t index, const struct gmem_owner 
         err = gmem_region_create_ram_device(map->vm, region->name, ram, owner, ret);
     else
         err = gmem_region_create_romd(map->vm, region->name, ram, &device, NULL, owner, ret);
-    gmem_ram_unref(ram);
+    if (!err && region->size.bytes < gmem_ram_size(ram))
+        err = gmem_region_resize(*ret, region->size);
     if (!err && region->kind == GMEM_KIND_ROMD && !region->romd)
         err = gmem_region_set_romd(*ret, false);
     return err;
 }
 
-static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t page)
+static int create_region(struct map *map, size_t index)
 {
     const struct topo_region *region = &map->built.regions[index];
     struct gmem_owner owner = {.label = region->owner};
@@ -136,8 +97,9 @@ static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t
     switch (region->kind) {
     case GMEM_KIND_RESERVED:
         return gmem_region_create_reserved(map->vm, region->name, region->size, &owner, ret);
+    case GMEM_KIND_IOMMU: /* what it translates to is not known: nothing */
+        return gmem_region_create_iommu(map->vm, region->name, region->size, &untranslated, NULL, &owner, ret);
     case GMEM_KIND_MMIO:
-    case GMEM_KIND_IOMMU: /* what it translates to is not known: it answers itself */
         return gmem_region_create_mmio(map->vm, region->name, region->size, &device, NULL, &owner, ret);
     case GMEM_KIND_ALIAS:
         if (region->target != NOWHERE) /* a target shows nothing past its end, so that cutting there changes nothing */
@@ -150,15 +112,15 @@ static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t
     case GMEM_KIND_ROM:
     case GMEM_KIND_ROMD:
     case GMEM_KIND_RAM_DEVICE:
-        return create_backed(map, index, &owner, used, page);
+        return create_backed(map, index, &owner);
     }
     return gmem_region_create_container(map->vm, region->name, region->size, &owner, ret);
 }
 
-static int create_whole(struct map *map, size_t index, uint64_t *used, uint64_t page)
+static int create_whole(struct map *map, size_t index)
 {
     const struct topo_region *region = &map->built.regions[index];
-    int err = create_region(map, index, used, page);
+    int err = create_region(map, index);
 
     if (!err && region->readonly && region->kind != GMEM_KIND_ROM)
         err = gmem_region_set_readonly(map->regions[index], true);
@@ -174,8 +136,7 @@ static bool create_all(struct map *map, struct problem *problem)
 {
     const struct topology *topology = &map->built;
     size_t *chain = alloc_zeroed(topology->n_regions, sizeof(*chain));
-    uint64_t used = 0, page = (uint64_t)sysconf(_SC_PAGESIZE);
-    bool ok = reserve(map, page, problem);
+    bool ok = blocks_create(topology, map->vm, &map->blocks, problem);
 
     for (size_t i = 0; ok && i < topology->n_regions; i++) {
         size_t n = 0;
@@ -194,7 +155,7 @@ static bool create_all(struct map *map, struct problem *problem)
                     chain[n++] = target;
                 continue;
             }
-            err = create_whole(map, index, &used, page);
+            err = create_whole(map, index);
             ok = !err || refused(map, index, topology->regions[index].name, err, problem);
             n--;
         }
@@ -321,9 +282,9 @@ bool map_build(const struct topology *topology, struct map *map, struct problem 
 
 void map_free(struct map *map)
 {
+    blocks_unref(&map->blocks);
     gmem_vm_destroy(map->vm);
-    if (map->memory)
-        munmap(map->memory, map->memory_size);
+    blocks_free(&map->blocks);
     free(map->index);
     circles_free(&map->built);
     free(map->regions);

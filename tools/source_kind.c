@@ -7,25 +7,11 @@
 #include <string.h>
 
 #include "dumptext.h"
+#include "jsonscan.h"
 
 static bool holds(const char *p, const char *end, const char *word)
 {
     return p < end && memmem(p, (size_t)(end - p), word, strlen(word));
-}
-
-/* A JSON document says what it is in its "format", which comes first in what gmem writes. */
-static enum source_kind json_kind(const char *p, const char *end)
-{
-    const char *limit = end - p > 4096 ? p + 4096 : end;
-    const char *format = memmem(p, (size_t)(limit - p), "\"format\"", 8);
-
-    if (!format)
-        return SOURCE_UNKNOWN;
-    for (format += 8; format < limit && (*format == ':' || *format == ' ' || *format == '\n'); format++)
-        ;
-    if (dump_word(&format, limit, "\"gmem-tree\""))
-        return SOURCE_JSON;
-    return dump_word(&format, limit, "\"gmem-recording\"") ? SOURCE_RECORDING : SOURCE_UNKNOWN;
 }
 
 static enum source_kind line_kind(const struct dump_line *line, enum source_kind before)
@@ -61,12 +47,11 @@ enum source_kind source_kind(const struct source *source)
     struct dump_reader reader;
     struct dump_line line;
 
+    if (source->text[strspn(source->text, " \t\r\n")] == '{')
+        return jsonscan_member_is(source->text, source->size, "format", "gmem-recording") ? SOURCE_RECORDING
+                                                                                          : SOURCE_JSON;
     dump_begin(&reader, source);
     while (kind != SOURCE_MTREE && kind != SOURCE_TRACE && dump_next(&reader, &line)) {
-        if (kind == SOURCE_EMPTY && line.kind == DUMP_OTHER && *line.text == '{') {
-            kind = json_kind(source->text, source->text + source->size);
-            break;
-        }
         kind = line_kind(&line, kind);
         /* A tree may follow a flat dump, however long that is. */
         if (kind == SOURCE_UNKNOWN && (size_t)(reader.lines.next - source->text) > SOURCE_KIND_MAX)

@@ -125,10 +125,12 @@ const struct gmem_section *explainer_ranges(struct explainer *explainer, size_t 
 
 size_t explain_chain(const struct explanation *explanation, size_t way, size_t ways[GMEM_DEPTH_MAX + 1])
 {
-    size_t n = explanation->ways.ways[way].depth + 1;
+    size_t n = explanation->ways.ways[way].depth + 1, i = n;
 
-    for (size_t i = n; i-- > 0; way = explanation->ways.ways[way].up)
-        ways[i] = way;
+    do {
+        ways[--i] = way;
+        way = explanation->ways.ways[way].up;
+    } while (i > 0);
     return n;
 }
 

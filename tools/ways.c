@@ -260,7 +260,7 @@ static bool walk_region(struct walk *walk, size_t index, const struct way *above
     const struct topo_region *region = &walk->index->topology->regions[index];
     struct way way = {.region = index, .up = above->up, .depth = above->up == NOWHERE ? 0 : above->depth + 1};
     uint64_t room, left;
-    size_t self;
+    size_t self = 0;
 
     if (later > above->last - above->first || skip > region_last(region))
         return true;
@@ -285,7 +285,7 @@ static bool walk_at(struct walk *walk, size_t index, const struct way *above, ui
     struct way way = {.region = index, .up = above->up, .depth = above->up == NOWHERE ? 0 : above->depth + 1};
     uint64_t addr = walk->first, before = offset, behind;
     bool ended = offset > region_last(region), ok = true;
-    size_t self, from;
+    size_t self = 0, from;
 
     way.outside = above->outside || ended;
     if (circle(walk, index, above, way.outside))

@@ -76,7 +76,7 @@ static bool fits(const struct infer *in, size_t section, const struct mtree_node
     const struct mtree_section *s = &in->mtree->sections[section];
     const struct mtree_node *root = s->n_nodes ? &in->mtree->nodes[s->first_node] : NULL;
 
-    if (!root || root->indent > 2)
+    if (!root || in->gap[s->first_node])
         return true;
     return root->type == alias->type && alias->target_first <= root->last - root->first;
 }
@@ -103,9 +103,9 @@ static size_t choose(const struct infer *in, size_t n, const size_t *sections, s
     for (size_t i = n, looked = 0; i-- > 0 && earlier < count && looked < 4096; looked++) {
         const struct mtree_node *node = &in->mtree->nodes[i];
 
-        if (i == alias->parent)
+        if (i == in->parent[n])
             break;
-        earlier += node->parent == alias->parent && same_text(node->target, alias->target) &&
+        earlier += in->parent[i] == in->parent[n] && same_text(node->target, alias->target) &&
                    strcmp(node->name, alias->name) == 0;
     }
     return earlier < count ? earlier : count - 1;

@@ -145,32 +145,10 @@ static bool answers(const struct infer *in, size_t region)
     return in->topology->regions[region].kind != GMEM_KIND_CONTAINER;
 }
 
-static int by_pair(const void *a, const void *b)
-{
-    const struct infer_before *x = a, *y = b;
-
-    if (x->first != y->first)
-        return x->first < y->first ? -1 : 1;
-    return x->second < y->second ? -1 : x->second > y->second;
-}
-
 static void add_pair(struct infer_before **pairs, size_t *n, const struct fact *fact)
 {
     alloc_grow(pairs, *n, sizeof(**pairs));
     (*pairs)[(*n)++] = (struct infer_before){.first = fact->under, .second = fact->over};
-}
-
-/* Sorted, each once. */
-static size_t tidy(struct infer_before *pairs, size_t n)
-{
-    size_t left = 0;
-
-    if (n)
-        qsort(pairs, n, sizeof(*pairs), by_pair);
-    for (size_t i = 0; i < n; i++)
-        if (!left || by_pair(&pairs[left - 1], &pairs[i]) != 0)
-            pairs[left++] = pairs[i];
-    return left;
 }
 
 static void settle(struct facts *facts)
@@ -185,7 +163,7 @@ static void settle(struct facts *facts)
     for (size_t i = 0; i < facts->n; i++)
         if (facts->facts[i].over != NOWHERE && answers(in, facts->facts[i].region))
             add_pair(&pairs, &n, &facts->facts[i]);
-    certain = n = tidy(pairs, n);
+    certain = n = infer_tidy(pairs, n);
     for (size_t i = 0; i < facts->n; i++) {
         const struct fact *fact = &facts->facts[i];
         struct infer_before opposite = {.first = fact->over, .second = fact->under};
@@ -194,14 +172,14 @@ static void settle(struct facts *facts)
             continue;
         /* Where the order is known, or the rule says so, it does not answer. */
         if (infer_rule_kind(in, fact->region, NULL) != GMEM_KIND_CONTAINER &&
-            !(certain && bsearch(&opposite, pairs, certain, sizeof(*pairs), by_pair)))
+            !(certain && bsearch(&opposite, pairs, certain, sizeof(*pairs), infer_by_pair)))
             continue;
         in->regions[fact->region].silent = true;
     }
     for (size_t i = 0; i < facts->n; i++)
         if (facts->facts[i].over != NOWHERE && is_open(in, facts->facts[i].region))
             add_pair(&pairs, &n, &facts->facts[i]);
-    n = tidy(pairs, n);
+    n = infer_tidy(pairs, n);
     infer_order(in, pairs, n);
     free(pairs);
 }

@@ -20,7 +20,9 @@ struct infer_region {
     bool window;         /* read-only, as the flat dump shows */
     bool ordered;        /* its place among its equals was settled by the flat dump */
     bool reordered;      /* and is not the one printed */
+    bool overlaps;       /* an equal sibling at another address */
     bool parent_of_some;
+    bool ports;   /* the root of the space of ports */
     bool aliased; /* the target of an alias */
 };
 
@@ -29,15 +31,17 @@ struct infer_choice {
     size_t alias;       /* region */
     size_t *candidates; /* regions; NOWHERE: one that is not printed, as it is disabled */
     size_t n_candidates;
+    size_t *costs;  /* by candidate: how badly it fits the flat dump; NULL: there is none */
     size_t chosen;  /* index of it */
     size_t rule;    /* index of what the rule takes */
     bool confirmed; /* the flat dump decided */
 };
 
-/* Which of several regions that look the same a section, or a space's root, is. */
+/* Which of several regions that look the same the root of a section is. */
 struct infer_twin {
     size_t section;
-    size_t others; /* how many more there are */
+    size_t *nodes; /* that stand for them; the first was taken */
+    size_t n_nodes;
 };
 
 struct infer {
@@ -55,6 +59,7 @@ struct infer {
     size_t n_choices;
     struct infer_twin *twins;
     size_t n_twins;
+    size_t *twin_of; /* by section: index into twins; NOWHERE: none */
     size_t *view_of; /* by space: its view in the flat dump; NOWHERE: none */
 };
 
@@ -74,6 +79,8 @@ bool infer_aliases(struct infer *in);
 enum gmem_kind infer_rule_kind(const struct infer *in, size_t region, const char **ret_why);
 /* What is still open is settled by rule, and every guess listed. */
 void infer_rules(struct infer *in);
+/* The order of equal siblings that overlap. */
+void infer_rule_order(struct infer *in);
 
 /* infer_flat.c: what the flat dump settles. False: it is not of this machine. */
 bool infer_flat(struct infer *in);
@@ -102,6 +109,10 @@ bool infer_facts(struct infer *in);
 struct infer_before {
     size_t first, second; /* siblings of equal priority; the first wins */
 };
-void infer_order(struct infer *in, struct infer_before *pairs, size_t n);
+int infer_by_pair(const void *a, const void *b);
+/* Sorts pairs, each once; returns how many are left. */
+size_t infer_tidy(struct infer_before *pairs, size_t n);
+/* pairs are tidy. */
+void infer_order(struct infer *in, const struct infer_before *pairs, size_t n);
 
 #endif

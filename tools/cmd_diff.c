@@ -12,28 +12,6 @@
 
 #define OPTION_SUMMARY OPTION_OWN
 
-static const char help[] =
-    "usage: gmem diff [--space NAME] [--summary] [--json] [-f FLAT] A [-f FLAT] B\n"
-    "\n"
-    "What differs between two memory maps: ranges gone (-), new (+) and changed (~); what listeners hear and which\n"
-    "memory slots are set, with both policies, if A becomes B in one commit; and the regions that differ.\n"
-    "\n"
-    "  A, B              `info mtree`, the JSON of gmem, a trace of slots, a recording of gmem-pc; - is standard "
-    "input\n"
-    "  -f, --flat FLAT   `info mtree -f` of the same machine as the FILE that follows it\n"
-    "  --at N            of the trace or recording that follows: its first N steps\n"
-    "  --qmp SOCKET      a running QEMU in place of a FILE\n"
-    "  -s, --space NAME  this space only, and without the regions\n"
-    "  --summary         numbers only\n"
-    "  --json            JSON (\"gmem-diff\" in docs/json.md)\n"
-    "  --color[=WHEN]    always, never or auto\n"
-    "  --help            this text\n"
-    "\n"
-    "Exit status: 0 if they are the same, 1 if they differ, 2 for usage or bad input.\n"
-    "\n"
-    "  gmem diff before.txt after.txt\n"
-    "  gmem diff --at 3 boot.trace --at 4 boot.trace\n";
-
 static bool take_option(void *opaque, int value, const char *argument, struct problem *problem)
 {
     (void)argument, (void)problem;
@@ -99,10 +77,8 @@ int cmd_diff(int argc, char **argv)
     int status =
         options_parse(argc, argv, OPT_INPUT | OPT_TWO | OPT_SPACE | OPT_JSON, 0, own, take_option, &summary, &options);
 
-    if (status == 0 && options.help)
-        fputs(help, stdout);
     if (status >= 0)
-        return status ? status : output_end(0);
+        return status;
     if (!load(&options.inputs[0], &sides[0], &problem))
         return bad_input(&problem);
     if (!load(&options.inputs[1], &sides[1], &problem)) {

@@ -164,6 +164,7 @@ static void put_tree_change(const struct difference *difference, const struct tr
     printf("{\"change\": \"%s\"", changes[change->change]);
     member("path", path);
     free(path);
+    address("offset", topology->regions[side ? change->b : change->a].offset);
     if (change->a != NOWHERE)
         printf(", \"line_a\": %zu", difference->sides[0]->topology.regions[change->a].line);
     if (change->b != NOWHERE)

@@ -92,7 +92,7 @@ static void put_heading(const struct difference *difference, const struct space_
 
 /* --- ranges --- */
 
-static void put_attributes(const struct difference *difference, const struct range_change *change)
+static void put_attributes(const struct range_change *change)
 {
     static const struct {
         uint32_t bit;
@@ -101,7 +101,6 @@ static void put_attributes(const struct difference *difference, const struct ran
     const struct shown_range *x = change->before, *y = change->after;
     const char *between = "  (was ";
 
-    (void)difference;
     if (x->offset != y->offset) {
         printf("%s@%016" PRIx64, between, x->offset);
         between = ", ";
@@ -123,7 +122,7 @@ static void put_change(const struct difference *difference, const struct range_c
            color(COLOR_NONE), color(COLOR_ADDRESS), range->first, range->last, color(COLOR_NONE));
     put_region(difference, side, range);
     if (change->change == CHANGE_CHANGED)
-        put_attributes(difference, change);
+        put_attributes(change);
     putchar('\n');
 }
 
@@ -209,6 +208,19 @@ static void put_transit(const struct difference *difference, bool summary)
 
 /* --- the trees --- */
 
+static void put_lines(const struct difference *difference, const struct tree_change *change)
+{
+    size_t a = change->a == NOWHERE ? 0 : difference->sides[0]->topology.regions[change->a].line;
+    size_t b = change->b == NOWHERE ? 0 : difference->sides[1]->topology.regions[change->b].line;
+
+    fputs(color(COLOR_DIM), stdout);
+    if (a && b)
+        printf("  (lines %zu, %zu)", a, b);
+    else if (a || b)
+        printf("  (line %zu)", a ? a : b);
+    printf("%s\n", color(COLOR_NONE));
+}
+
 static void put_tree_change(const struct difference *difference, const struct tree_change *change)
 {
     unsigned side = change->a == NOWHERE;
@@ -219,6 +231,8 @@ static void put_tree_change(const struct difference *difference, const struct tr
     printf("%s%s%s ", mark_color(change->change), marks[change->change], color(COLOR_NONE));
     put_name(path);
     free(path);
+    if (topology->regions[region].parent != NOWHERE)
+        printf(" %s@%" PRIx64 "%s", color(COLOR_ADDRESS), topology->regions[region].offset, color(COLOR_NONE));
     if (change->below)
         printf(" and %zu region%s below it", change->below, change->below > 1 ? "s" : "");
     for (size_t i = 0; i < change->n_attributes; i++) {
@@ -227,11 +241,7 @@ static void put_tree_change(const struct difference *difference, const struct tr
         fputs(" -> ", stdout);
         put_name(change->attributes[i].after);
     }
-    if (change->change == CHANGE_CHANGED)
-        printf("  %s(lines %zu, %zu)%s\n", color(COLOR_DIM), topology->regions[change->a].line,
-               difference->sides[1]->topology.regions[change->b].line, color(COLOR_NONE));
-    else
-        printf("  %s(line %zu)%s\n", color(COLOR_DIM), topology->regions[region].line, color(COLOR_NONE));
+    put_lines(difference, change);
 }
 
 static void put_tree(const struct difference *difference, bool summary)

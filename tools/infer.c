@@ -2,7 +2,7 @@
 /*
  * Owns what its parts hand on, until it returns. One thread.
  *
- * First what lines are the same region, then what each alias shows; then the flat dump, if there is one, settles what
+ * First what is in what and what lines are the same region, then what each alias shows; then the flat dump, if there is one, settles what
  * is open, and rules settle the rest. Nothing is taken over from the flat dump: it only decides between what the text allows.
  */
 #include "infer_parts.h"
@@ -17,9 +17,12 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
     bool ok;
 
     *topology = (struct topology){.source = alloc_text(mtree->source)};
+    in.parent = alloc_zeroed(mtree->n_nodes, sizeof(*in.parent));
+    in.gap = alloc_zeroed(mtree->n_nodes, sizeof(*in.gap));
     in.canon = alloc_zeroed(mtree->n_nodes, sizeof(*in.canon));
     in.region_of = alloc_zeroed(mtree->n_nodes, sizeof(*in.region_of));
     in.root_of = alloc_zeroed(mtree->n_sections, sizeof(*in.root_of));
+    infer_nest(&in);
     infer_same(&in);
     infer_regions(&in);
     ok = infer_aliases(&in);
@@ -34,6 +37,8 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
         infer_rules(&in);
     else
         topology_free(topology);
+    free(in.parent);
+    free(in.gap);
     free(in.canon);
     free(in.region_of);
     free(in.root_of);

@@ -76,7 +76,7 @@ static bool fits(const struct infer *in, size_t section, const struct mtree_node
     const struct mtree_section *s = &in->mtree->sections[section];
     const struct mtree_node *root = s->n_nodes ? &in->mtree->nodes[s->first_node] : NULL;
 
-    if (!root || root->indent > 2)
+    if (!root || in->gap[s->first_node])
         return true;
     return root->type == alias->type && alias->target_first <= root->last - root->first;
 }
@@ -103,9 +103,9 @@ static size_t choose(const struct infer *in, size_t n, const size_t *sections, s
     for (size_t i = n, looked = 0; i-- > 0 && earlier < count && looked < 4096; looked++) {
         const struct mtree_node *node = &in->mtree->nodes[i];
 
-        if (i == alias->parent)
+        if (i == in->parent[n])
             break;
-        earlier += node->parent == alias->parent && same_text(node->target, alias->target) &&
+        earlier += in->parent[i] == in->parent[n] && same_text(node->target, alias->target) &&
                    strcmp(node->name, alias->name) == 0;
     }
     return earlier < count ? earlier : count - 1;
@@ -174,78 +174,6 @@ static bool find_target(struct infer *in, struct targets *targets, size_t n)
     return true;
 }
 
-/* Down from a region, to what it contains and shows: a region that is come to again while it is gone down from is below itself. */
-static bool no_circle(struct infer *in)
-{
-    const struct topology *topology = in->topology;
-    size_t n = topology->n_regions;
-    unsigned char *state = alloc_zeroed(n, 1); /* 1: being gone up from, 2: done */
-    size_t *path = alloc_zeroed(n, sizeof(*path)), depth;
-    size_t *inside = alloc_zeroed(n, sizeof(*inside)); /* by region: a region shown by aliases in it, chained */
-    bool ok = true;
-
-    /*
-     * What is seen below a region: its children and its target. Going up is the same circle, and each region has one parent: but
-     * many aliases. So aliases of a region are chained: first[target], next[alias].
-     */
-    size_t *next = alloc_zeroed(n, sizeof(*next)), *at = alloc_zeroed(n, sizeof(*at));
-
-    for (size_t i = 0; i < n; i++)
-        inside[i] = NOWHERE;
-    for (size_t i = n; i-- > 0;)
-        if (topology->regions[i].target != NOWHERE) {
-            next[i] = inside[topology->regions[i].target];
-            inside[topology->regions[i].target] = i;
-        }
-    for (size_t i = 0; ok && i < n; i++) {
-        if (state[i])
-            continue;
-        depth = 0;
-        path[depth++] = i;
-        state[i] = 1;
-        at[i] = inside[i];
-        while (ok && depth) {
-            size_t region = path[depth - 1], up;
-
-            if (state[region] == 1) {
-                state[region] = 3;
-                up = topology->regions[region].parent;
-            } else if (at[region] != NOWHERE) {
-                up = at[region];
-                at[region] = next[up];
-            } else {
-                state[region] = 2;
-                depth--;
-                continue;
-            }
-            if (up == NOWHERE || state[up] == 2)
-                continue;
-            if (state[up]) {
-                size_t alias = region;
-
-                for (size_t k = depth; k-- > 0;)
-                    if (topology->regions[path[k]].kind == GMEM_KIND_ALIAS) {
-                        alias = path[k];
-                        break;
-                    }
-                ok =
-                    problem_at(in->problem, topology->source, topology->regions[alias].line,
-                               "\"%s\" shows what it is in itself: aliases in a circle", topology->regions[alias].name);
-                continue;
-            }
-            state[up] = 1;
-            at[up] = inside[up];
-            path[depth++] = up;
-        }
-    }
-    free(state);
-    free(path);
-    free(inside);
-    free(next);
-    free(at);
-    return ok;
-}
-
 bool infer_aliases(struct infer *in)
 {
     struct targets targets = {0};
@@ -264,5 +192,5 @@ bool infer_aliases(struct infer *in)
     }
     free(targets.sections);
     free(targets.nodes);
-    return ok && no_circle(in);
+    return ok;
 }

@@ -32,26 +32,30 @@ static int by_entry(const void *a, const void *b)
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
+/* What can't be weighs more than any number of places where a region that would answer by rule does not. */
+#define MISFIT ((size_t)1 << 32)
+
 struct cost {
     struct infer *in;
-    size_t misfits;
+    size_t sum;
 };
 
 static void add_cost(void *opaque, const struct infer_place *place)
 {
     struct cost *cost = opaque;
+    size_t winner = place->range ? infer_winner(cost->in, place) : place->n_active;
 
-    if (place->range) {
-        cost->misfits += infer_winner(cost->in, place) == place->n_active;
+    if (place->range && winner == place->n_active) {
+        cost->sum += MISFIT;
         return;
     }
-    for (size_t i = 0; i < place->n_active; i++) {
+    for (size_t i = 0; i < winner; i++) {
         size_t region = place->ways->ways[place->active[i]].region;
 
-        if (!cost->in->regions[region].open_kind && cost->in->topology->regions[region].kind != GMEM_KIND_CONTAINER) {
-            cost->misfits++;
-            return;
-        }
+        if (cost->in->regions[region].open_kind)
+            cost->sum += infer_rule_kind(cost->in, region, NULL) != GMEM_KIND_CONTAINER;
+        else if (!place->range && cost->in->topology->regions[region].kind != GMEM_KIND_CONTAINER)
+            cost->sum += MISFIT;
     }
 }
 
@@ -61,7 +65,7 @@ static size_t cost_of(struct infer *in, size_t space, size_t view, uint64_t firs
 
     if (!infer_sweep(in, space, &in->flat->views[view], first, last, add_cost, &cost))
         return SIZE_MAX;
-    return cost.misfits;
+    return cost.sum;
 }
 
 static bool root_fits(const struct infer *in, size_t space, const struct flat_space *flat)

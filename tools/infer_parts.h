@@ -45,6 +45,8 @@ struct infer {
     const struct flat_dump *flat; /* or NULL */
     struct topology *topology;
     struct problem *problem;
+    size_t *parent;               /* by node: what is printed that it is in; SIZE_MAX: nothing */
+    bool *gap;                    /* by node: in something disabled that is not printed, and that in parent */
     size_t *canon;                /* by node: the node that stands for its region */
     size_t *region_of;            /* by node: its region */
     size_t *root_of;              /* by section: the region of its root; NOWHERE: not printed */
@@ -55,6 +57,9 @@ struct infer {
     size_t n_twins;
     size_t *view_of; /* by space: its view in the flat dump; NOWHERE: none */
 };
+
+/* infer_nest.c: parent and gap of every node. */
+void infer_nest(struct infer *in);
 
 /* infer_same.c: canon of every node. */
 void infer_same(struct infer *in);

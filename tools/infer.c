@@ -22,6 +22,9 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
     in.canon = alloc_zeroed(mtree->n_nodes, sizeof(*in.canon));
     in.region_of = alloc_zeroed(mtree->n_nodes, sizeof(*in.region_of));
     in.root_of = alloc_zeroed(mtree->n_sections, sizeof(*in.root_of));
+    in.twin_of = alloc_zeroed(mtree->n_sections, sizeof(*in.twin_of));
+    for (size_t i = 0; i < mtree->n_sections; i++)
+        in.twin_of[i] = NOWHERE;
     infer_nest(&in);
     infer_same(&in);
     infer_regions(&in);
@@ -43,10 +46,15 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
     free(in.region_of);
     free(in.root_of);
     free(in.regions);
-    for (size_t i = 0; i < in.n_choices; i++)
+    for (size_t i = 0; i < in.n_choices; i++) {
         free(in.choices[i].candidates);
+        free(in.choices[i].costs);
+    }
     free(in.choices);
+    for (size_t i = 0; i < in.n_twins; i++)
+        free(in.twins[i].nodes);
     free(in.twins);
+    free(in.twin_of);
     free(in.view_of);
     return ok;
 }

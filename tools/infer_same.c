@@ -126,10 +126,18 @@ static bool may_be(const struct infer *in, const struct same *same, size_t root,
     return !(space ? same->space_root : same->region_root)[in->canon[other]];
 }
 
+static bool is_among(size_t node, const size_t *nodes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (nodes[i] == node)
+            return true;
+    return false;
+}
+
 /* The root of a section (or what is printed in its place, if that is disabled) and all below it. */
 static void place(struct infer *in, struct same *same, size_t section, size_t root)
 {
-    size_t found = SIZE_MAX, others = 0;
+    size_t found[LOOK_MAX], n_found = 0;
     uint64_t hash = same->hash[root];
 
     for (size_t i = first_look(same, hash), n = 0; i < in->mtree->n_nodes && n < LOOK_MAX; i++, n++) {
@@ -137,18 +145,21 @@ static void place(struct infer *in, struct same *same, size_t section, size_t ro
 
         if (same->looks[i].hash != hash)
             break;
-        if (!may_be(in, same, root, node) || in->canon[node] == found)
+        if (!may_be(in, same, root, node) || is_among(in->canon[node], found, n_found))
             continue;
-        if (found == SIZE_MAX)
-            found = in->canon[node];
-        else
-            others++;
+        found[n_found++] = in->canon[node];
     }
     for (size_t i = 0; i < same->count[root]; i++)
-        in->canon[root + i] = found == SIZE_MAX ? root + i : in->canon[found + i];
-    if (others) {
+        in->canon[root + i] = n_found ? in->canon[found[0] + i] : root + i;
+    if (n_found > 1 && in->twin_of[section] == NOWHERE) {
+        struct infer_twin *twin;
+
         alloc_grow(&in->twins, in->n_twins, sizeof(*in->twins));
-        in->twins[in->n_twins++] = (struct infer_twin){.section = section, .others = others};
+        in->twin_of[section] = in->n_twins;
+        twin = &in->twins[in->n_twins++];
+        *twin = (struct infer_twin){
+            .section = section, .nodes = alloc_zeroed(n_found, sizeof(*twin->nodes)), .n_nodes = n_found};
+        memcpy(twin->nodes, found, n_found * sizeof(*found));
     }
     if (!in->gap[root])
         (in->mtree->sections[section].region ? same->region_root : same->space_root)[in->canon[root]] = true;

@@ -11,8 +11,8 @@
 #include "jsontree.h"
 #include "qmp.h"
 
-static bool load_mtree(const struct source *tree, const struct source *flat, struct loaded *loaded,
-                       struct problem *problem)
+static bool load_mtree(const struct source *tree, const struct source *flat, const struct input *input,
+                       struct loaded *loaded, struct problem *problem)
 {
     struct mtree mtree;
     bool ok;
@@ -24,7 +24,7 @@ static bool load_mtree(const struct source *tree, const struct source *flat, str
     }
     if (!mtree_parse(tree, &mtree, problem))
         return false;
-    ok = infer(&mtree, loaded->has_flat ? &loaded->flat : NULL, &loaded->topology, problem);
+    ok = infer(&mtree, loaded->has_flat && !input->no_infer ? &loaded->flat : NULL, &loaded->topology, problem);
     mtree_free(&mtree);
     return ok;
 }
@@ -61,7 +61,7 @@ static bool load_source(const struct source *source, const struct source *flat, 
     case SOURCE_MTREE:
         if (!flat && memmem(source->text, source->size, "\nFlatView #", 11))
             flat = source;
-        return load_mtree(source, flat, loaded, problem);
+        return load_mtree(source, flat, input, loaded, problem);
     case SOURCE_JSON:
         return jsontree_parse(source, &loaded->topology, problem);
     case SOURCE_TRACE:

@@ -2,8 +2,8 @@
 /*
  * Owns references on the blocks and the addresses reserved for them. One thread.
  *
- * All blocks are in one mapping: one for each would run into the kernel's limit of mappings. Memory of more than can be reserved
- * has host addresses all the same, which overlap: nobody may touch any.
+ * All blocks are in one mapping: one for each would run into the kernel's limit of mappings. Of more than there is address space for,
+ * a page is reserved, and all blocks begin there: nobody touches them, and where they are in the guest does not depend on it.
  */
 #include "blocks.h"
 
@@ -74,18 +74,23 @@ static bool reserve(const struct user *users, size_t n, uint64_t page, struct bl
         k = shared(users + i, n - i);
         if (largest(users + i, k) > RESERVE_MAX - sum)
             return problem_at(problem, topology->source, users[i].region->line,
-                              "%s: with it the machine has more than 2^62 bytes of memory", users[i].region->name);
+                              "%s: more memory than can be reserved here to show where it is", users[i].region->name);
         sum += (largest(users + i, k) + page - 1) / page * page;
     }
-    /* Where so much can't be reserved, blocks overlap. */
-    for (; sum; sum = sum > page ? page : 0) {
+    if (!sum)
+        return true;
+    blocks->memory = mmap(NULL, sum, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (blocks->memory == MAP_FAILED) {
+        sum = page;
         blocks->memory = mmap(NULL, sum, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        blocks->size = sum;
-        if (blocks->memory != MAP_FAILED)
-            return true;
     }
-    blocks->memory = NULL;
-    return !n || problem_at(problem, topology->source, 0, "no address space is left: %s", strerror(errno));
+    if (blocks->memory == MAP_FAILED) {
+        blocks->memory = NULL;
+        return problem_at(problem, topology->source, 0, "its memory, %llu bytes, can't be reserved: %s",
+                          (unsigned long long)sum, strerror(errno));
+    }
+    blocks->size = sum;
+    return true;
 }
 
 static int create(gmem_vm *vm, const struct user *users, size_t n, char *host, struct blocks *blocks)
@@ -123,18 +128,14 @@ bool blocks_create(const struct topology *topology, gmem_vm *vm, struct blocks *
     qsort(users, n, sizeof(*users), by_block);
     good = reserve(users, n, page, blocks, topology, problem);
     for (size_t i = 0, k; good && i < n; i += k) {
-        uint64_t whole;
         int err;
 
         k = shared(users + i, n - i);
-        whole = (largest(users + i, k) + page - 1) / page * page;
-        if (whole > blocks->size - used)
-            whole = used = 0;
-        err = create(vm, users + i, k, (char *)blocks->memory + used, blocks);
+        err = create(vm, users + i, k, (char *)blocks->memory + (blocks->size > page ? used : 0), blocks);
         if (err)
             good = problem_at(problem, topology->source, users[i].region->line, "%s: its RAM block: %s",
                               users[i].region->name, gmem_strerror(err));
-        used += whole;
+        used += (largest(users + i, k) + page - 1) / page * page;
     }
     free(users);
     if (!good) {

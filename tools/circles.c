@@ -173,10 +173,10 @@ bool circles_undo(const struct topology *topology, struct topology *ret, struct 
     ret->n_regions = 0;
     ret->regions = NULL;
     for (size_t i = 0; i < n; i++) {
-        size_t index = topology_add_region(ret);
-
-        ret->regions[index] = topology->regions[i];
+        alloc_grow(&ret->regions, i, sizeof(*ret->regions));
+        ret->regions[i] = topology->regions[i];
     }
+    ret->n_regions = n;
     index_children(&undo);
     find_knots(&undo);
     for (size_t i = 0; ok && i < n; i++) {

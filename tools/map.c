@@ -52,6 +52,8 @@ static bool refused(const struct map *map, size_t index, const char *what, int e
 
     if (map->vm)
         gmem_vm_reason(map->vm, reason, sizeof(reason));
+    if (err == -ENOMEM)
+        alloc_failed();
     return problem_at(problem, topology->source, index == NOWHERE ? 0 : topology->regions[index].line, "%s: %s%s%s",
                       what, gmem_strerror(err), *reason ? ": " : "", reason);
 }

@@ -162,20 +162,32 @@ static bool read_all(struct talk *talk, struct source *ret_tree, struct source *
     return true;
 }
 
+static bool converse(struct talk *talk, struct source *ret_tree, struct source *ret_flat)
+{
+    char *nothing = NULL;
+    bool good = greet(talk) && execute(talk, "{\"execute\": \"qmp_capabilities\"}\n", &nothing);
+
+    free(nothing);
+    good = good && read_all(talk, ret_tree, ret_flat);
+    qmp_line_close(&talk->line);
+    return good;
+}
+
+bool qmp_converse(int fd, const char *address, int timeout_ms, struct source *ret_tree, struct source *ret_flat,
+                  struct problem *problem)
+{
+    struct talk talk = {.line = {.address = address, .fd = fd}, .timeout_ms = timeout_ms, .problem = problem};
+
+    qmp_line_within(&talk.line, timeout_ms);
+    return converse(&talk, ret_tree, ret_flat);
+}
+
 bool qmp_read_within(const char *address, int timeout_ms, struct source *ret_tree, struct source *ret_flat,
                      struct problem *problem)
 {
     struct talk talk = {.timeout_ms = timeout_ms, .problem = problem};
-    char *nothing = NULL;
-    bool good;
 
-    if (!qmp_line_connect(address, timeout_ms, &talk.line, problem))
-        return false;
-    good = greet(&talk) && execute(&talk, "{\"execute\": \"qmp_capabilities\"}\n", &nothing);
-    free(nothing);
-    good = good && read_all(&talk, ret_tree, ret_flat);
-    qmp_line_close(&talk.line);
-    return good;
+    return qmp_line_connect(address, timeout_ms, &talk.line, problem) && converse(&talk, ret_tree, ret_flat);
 }
 
 bool qmp_read(const char *address, struct source *ret_tree, struct source *ret_flat, struct problem *problem)

@@ -21,6 +21,10 @@ bool qmp_read(const char *address, struct source *ret_tree, struct source *ret_f
 bool qmp_read_within(const char *address, int timeout_ms, struct source *ret_tree, struct source *ret_flat,
                      struct problem *problem);
 
+/* The same with the server at the other end of fd, a socket that does not block and is closed in the end. address is for messages. */
+bool qmp_converse(int fd, const char *address, int timeout_ms, struct source *ret_tree, struct source *ret_flat,
+                  struct problem *problem);
+
 /* One line that a QMP server sends. */
 enum qmp_kind { QMP_GREETING, QMP_EVENT, QMP_RETURN, QMP_ERROR };
 

@@ -340,6 +340,10 @@ static void test_ended(void **state)
             {"-f", ANSWER(FLAT_A)}, {"mtree", NULL});
     REFUSES(60000, "ended the connection", {NULL, GREETING}, {"qmp_capabilities", DONE}, {"mtree", ANSWER(TREE_A)},
             {"-f", ANSWER(FLAT_A)}, {"mtree", ANSWER(TREE_B)}, {"-f", NULL});
+    REFUSES(60000, "ended the connection", {NULL, GREETING}, {"qmp_capabilities", DONE}, {"mtree", NO_OPTION},
+            {"mtree", NULL});
+    REFUSES(60000, "ended the connection", {NULL, GREETING}, {"qmp_capabilities", DONE}, {"mtree", ANSWER(TREE_A)},
+            {"-f", NO_OPTION}, {"-f", NULL});
 }
 
 static void test_silent(void **state)

@@ -96,17 +96,22 @@ static bool monitor(struct talk *talk, const char *command, char **ret)
     return good;
 }
 
-static bool is_answer(const char *text)
+static bool is_tree(const char *text)
 {
-    return strncmp(text, "address-space", 13) == 0 || strncmp(text, "memory", 6) == 0 ||
-           strncmp(text, "FlatView #", 10) == 0;
+    return strncmp(text, "address-space", 13) == 0 || strncmp(text, "memory", 6) == 0;
+}
+
+static bool is_flat(const char *text)
+{
+    return strncmp(text, "FlatView #", 10) == 0;
 }
 
 /*
  * The answer to the first of several commands that this QEMU has, and in *command which that is. NULL: it has none. A monitor
  * says in its answer that it does not know an option.
  */
-static bool ask(struct talk *talk, const char *const *commands, const char **command, char **ret)
+static bool ask(struct talk *talk, const char *const *commands, bool (*is_answer)(const char *text),
+                const char **command, char **ret)
 {
     for (size_t i = 0; commands[i]; i++) {
         if (!monitor(talk, commands[i], ret))
@@ -116,8 +121,8 @@ static bool ask(struct talk *talk, const char *const *commands, const char **com
             return true;
         }
         free(*ret);
+        *ret = NULL;
     }
-    *ret = NULL;
     return true;
 }
 
@@ -132,12 +137,12 @@ static bool read_all(struct talk *talk, struct source *ret_tree, struct source *
     static const char *const flats[] = {"info mtree -f -o", "info mtree -f", NULL};
     const char *tree_command = NULL, *flat_command = NULL;
     char *tree = NULL, *flat = NULL, *again = NULL;
-    bool good = ask(talk, trees, &tree_command, &tree);
+    bool good = ask(talk, trees, is_tree, &tree_command, &tree);
 
     if (good && !tree)
         return wrong(talk, "QEMU's monitor does not know", "info mtree");
     if (good)
-        good = ask(talk, flats, &flat_command, &flat);
+        good = ask(talk, flats, is_flat, &flat_command, &flat);
     for (unsigned n = 1; good && flat && n < TREES_MAX; n++) {
         good = monitor(talk, tree_command, &again);
         if (!good || strcmp(tree, again) == 0)

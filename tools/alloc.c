@@ -10,11 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command.h"
+#include "problem.h"
+
 static void *needed(void *memory)
 {
     if (!memory) {
-        fputs("gmem: out of memory\n", stderr);
-        exit(1);
+        fprintf(stderr, "%s: out of memory\n", problem_program());
+        exit(EXIT_ASKED);
     }
     return memory;
 }

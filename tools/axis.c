@@ -186,8 +186,7 @@ static void set_widths(struct axis *axis, const struct axis_span *spans, size_t 
     for (size_t i = 0; i < axis->n; i++)
         weights += axis->pieces[i].gap ? 1 : 4 + log2(size_of(&axis->pieces[i]));
     for (size_t i = 0; i < axis->n; i++)
-        axis->pieces[i].width +=
-            room * (axis->pieces[i].gap ? 1 : 4 + log2(size_of(&axis->pieces[i]))) / weights;
+        axis->pieces[i].width += room * (axis->pieces[i].gap ? 1 : 4 + log2(size_of(&axis->pieces[i]))) / weights;
 }
 
 void axis_make(const struct axis_span *spans, size_t n, uint64_t first, uint64_t last, double left, double width,

@@ -121,7 +121,8 @@ static void make_axis(struct picture *picture, const struct layout_range *ranges
         enum look look = layout_look(picture->topology, way->region, way->attrs);
 
         if (picture->shown[i])
-            spans[n_spans++] = (struct axis_span){way->first, way->last, look != LOOK_CONTAINER && look != LOOK_ALIAS, 0};
+            spans[n_spans++] =
+                (struct axis_span){way->first, way->last, look != LOOK_CONTAINER && look != LOOK_ALIAS, 0};
     }
     for (size_t i = 0; i < n; i++) {
         const char *name = picture->topology->regions[ranges[i].region].name;
@@ -162,7 +163,6 @@ bool layout_make(const struct topology *topology, size_t space, const struct lay
     layout_labels(picture);
     return true;
 }
-
 
 void layout_free(struct picture *picture)
 {

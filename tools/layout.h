@@ -114,7 +114,7 @@ struct key_entry {
 struct picture {
     const struct topology *topology;
     struct ways ways;
-    bool *shown; /* by way: not one that stands in an alias' window */
+    bool *shown;  /* by way: not one that stands in an alias' window */
     size_t *home; /* by region: the way that arrows to it go to, or NOWHERE */
     struct axis axis;
     struct box *boxes;

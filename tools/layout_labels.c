@@ -8,6 +8,7 @@
 #include "layout.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +16,9 @@
 #include "alloc.h"
 #include "label.h"
 
-#define PADDING 7      /* pixels: left and right of a name, together */
-#define TICK_SPACE 8   /* between two addresses in one row */
-#define TICK_ROW 13    /* height of a row of addresses */
+#define PADDING 7       /* pixels: left and right of a name, together */
+#define TICK_SPACE 8    /* between two addresses in one row */
+#define TICK_ROW 13     /* height of a row of addresses */
 #define TICK_UPRIGHT 11 /* width of an address from bottom to top */
 #define TICK_ROWS 4
 
@@ -112,9 +113,8 @@ static void make_key(struct picture *picture, struct wish *wishes, size_t n)
     for (size_t i = 0; i < n_firsts; i++) {
         struct key_entry entry = {.look = firsts[i]->look, .first = firsts[i]->first, .last = firsts[i]->last};
 
-        for (struct wish *wish = firsts[i]; wish < wishes + n && strcmp(wish->text, firsts[i]->text) == 0 &&
-                                            wish->look == firsts[i]->look;
-             wish++)
+        for (struct wish *wish = firsts[i];
+             wish < wishes + n && strcmp(wish->text, firsts[i]->text) == 0 && wish->look == firsts[i]->look; wish++)
             if (wish->width >= mark_width(picture->n_key + 1)) {
                 wish->label->key = picture->n_key;
                 entry.count++;
@@ -133,8 +133,7 @@ static void lay_key(struct picture *picture, double width)
     picture->key_columns = (unsigned)(width / 360) ? (unsigned)(width / 360) : 1;
     picture->height = picture->key_y;
     if (picture->n_key)
-        picture->height +=
-            12 + 16 * (double)((picture->n_key + picture->key_columns - 1) / picture->key_columns);
+        picture->height += 12 + 16 * (double)((picture->n_key + picture->key_columns - 1) / picture->key_columns);
 }
 
 void layout_labels(struct picture *picture)
@@ -145,9 +144,9 @@ void layout_labels(struct picture *picture)
 
     for (size_t i = 0; i < picture->n_winners; i++) {
         struct winner *winner = &picture->winners[i];
-        char *text = winner->count > 1
-                         ? alloc_format("%zu ranges", winner->count)
-                         : label_text(picture->topology->regions[winner->range.region].name), *size;
+        char *text = winner->count > 1 ? alloc_format("%zu ranges", winner->count)
+                                       : label_text(picture->topology->regions[winner->range.region].name),
+             *size;
 
         if (winner->count == 1) {
             size = layout_size(winner->range.first, winner->last);
@@ -159,7 +158,9 @@ void layout_labels(struct picture *picture)
         if (write_name(&winner->label, text, winner->width) || winner->count > 1)
             free(text);
         else
-            wishes[n] = (struct wish){&winner->label, winner->look, text, winner->range.first, winner->last, n, winner->width}, n++;
+            wishes[n] =
+                (struct wish){&winner->label, winner->look, text, winner->range.first, winner->last, n, winner->width},
+            n++;
     }
     for (size_t i = 0; i < picture->n_boxes; i++) {
         struct box *box = &picture->boxes[i];

@@ -11,11 +11,11 @@
 #include "alloc.h"
 #include "label.h"
 
-#define STUBS 24           /* blocks that are drawn; more are counted */
-#define ARROWS 300         /* with more than that nothing can be followed */
-#define STUB_SPACING 24    /* pixels between blocks */
-#define ARROWS_HEIGHT 46   /* between the bottom line and the first row of blocks */
-#define STUB_ROW 76        /* a row of blocks with what is written around them */
+#define STUBS 24         /* blocks that are drawn; more are counted */
+#define ARROWS 300       /* with more than that nothing can be followed */
+#define STUB_SPACING 24  /* pixels between blocks */
+#define ARROWS_HEIGHT 46 /* between the bottom line and the first row of blocks */
+#define STUB_ROW 76      /* a row of blocks with what is written around them */
 
 /* A window of an alias on what is behind it. */
 struct window {
@@ -139,8 +139,7 @@ static void add_stub(struct picture *picture, const struct window *windows, size
     const struct topo_region *region = &picture->topology->regions[windows[0].region];
     uint64_t last = region->size.all ? UINT64_MAX : region->size.bytes - 1;
     struct axis_span *spans = alloc_zeroed(n + 1, sizeof(*spans));
-    struct stub stub = {.region = windows[0].region,
-                        .look = layout_look(picture->topology, windows[0].region, 0)};
+    struct stub stub = {.region = windows[0].region, .look = layout_look(picture->topology, windows[0].region, 0)};
     char *name = label_text(region->name), *size = layout_size(0, last);
     bool upright;
     double height, weight = 0;

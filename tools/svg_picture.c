@@ -98,17 +98,17 @@ static void box_title(const struct drawing *drawing, const struct box *box)
             box->readonly && box->look != LOOK_ROM ? ", readonly" : "");
     extent(out, way->first, way->last);
     fprintf(out, "\npriority %" PRId32 "%s%s", region->priority,
-            way->enabled        ? ""
-            : region->enabled   ? ", in something disabled"
-                                : ", disabled",
+            way->enabled      ? ""
+            : region->enabled ? ", in something disabled"
+                              : ", disabled",
             way->cut ? ", cut by what it is in" : "");
     region_words(out, topology, way->region);
     fputs("</title></rect>", out);
 }
 
 /* Name or number in the middle or at the left of a box. */
-static void write_label(const struct drawing *drawing, const struct label *label, const char *more, double x, double width,
-                        double y, bool centered)
+static void write_label(const struct drawing *drawing, const struct label *label, const char *more, double x,
+                        double width, double y, bool centered)
 {
     char *number, *classes;
 
@@ -143,7 +143,8 @@ static void draw_axis(const struct drawing *drawing)
             continue;
         }
         size = layout_size(piece->first, piece->last);
-        fprintf(drawing->out, "<path class=\"fold\" d=\"M%ld %ldH%ldl%.0f -4 %.0f 8 %.0f -8 %.0f 4H%ld\"><title>nothing from ",
+        fprintf(drawing->out,
+                "<path class=\"fold\" d=\"M%ld %ldH%ldl%.0f -4 %.0f 8 %.0f -8 %.0f 4H%ld\"><title>nothing from ",
                 lround(piece->x), lround(drawing->y + y), lround(middle - zigzag), zigzag / 4, zigzag / 2, zigzag / 2,
                 zigzag / 4, lround(piece->x + piece->width));
         extent(drawing->out, piece->first, piece->last);
@@ -178,14 +179,14 @@ static void draw_arrows(const struct drawing *drawing)
 
         if (arrow->stub == NOWHERE) {
             bend = (to_y - y) / 2;
-            fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldC%ld %ld %ld %ld %ld %ld\"/>\n", class, x, y, x, y + bend,
-                    to_x, to_y - bend, to_x, to_y);
+            fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldC%ld %ld %ld %ld %ld %ld\"/>\n", class, x, y, x,
+                    y + bend, to_x, to_y - bend, to_x, to_y);
         } else {
             long bottom = lround(drawing->y + picture->winners_y + LAYOUT_WINNER);
 
             bend = (to_y - bottom) * 2 / 3;
-            fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldV%ldC%ld %ld %ld %ld %ld %ld\"/>\n", class, x, y, bottom, x,
-                    bottom + bend, to_x, to_y - bend, to_x, to_y - 5);
+            fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldV%ldC%ld %ld %ld %ld %ld %ld\"/>\n", class, x, y,
+                    bottom, x, bottom + bend, to_x, to_y - bend, to_x, to_y - 5);
         }
     }
 }
@@ -239,7 +240,8 @@ static void draw_winners(const struct drawing *drawing)
          picture->winners_y + LAYOUT_WINNER);
     for (size_t i = 0; i < picture->n_winners; i++) {
         const struct winner *winner = &picture->winners[i];
-        char *on = alloc_format(" b o-%s", svg_class(winner->look)), *classes = alloc_format("m c o-%s", svg_class(winner->look));
+        char *on = alloc_format(" b o-%s", svg_class(winner->look)),
+             *classes = alloc_format("m c o-%s", svg_class(winner->look));
         bool gap = winner->width > 4; /* between neighbours, so that each is seen */
 
         rect(drawing, winner->x + (gap ? 0.5 : 0), picture->winners_y, gap ? winner->width - 1 : winner->width,

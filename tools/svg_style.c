@@ -17,15 +17,15 @@ struct colors {
 };
 
 static const char *const classes[LOOKS] = {
-    [LOOK_CONTAINER] = "container", [LOOK_RAM] = "ram",       [LOOK_ROM] = "rom",
-    [LOOK_ROMD] = "romd",           [LOOK_RAMD] = "ramd",     [LOOK_DEVICE] = "device",
+    [LOOK_CONTAINER] = "container", [LOOK_RAM] = "ram",           [LOOK_ROM] = "rom",
+    [LOOK_ROMD] = "romd",           [LOOK_RAMD] = "ramd",         [LOOK_DEVICE] = "device",
     [LOOK_IOMMU] = "iommu",         [LOOK_RESERVED] = "reserved", [LOOK_ALIAS] = "alias",
 };
 
 static const char *const kinds[LOOKS] = {
-    [LOOK_CONTAINER] = "container",  [LOOK_RAM] = "RAM",           [LOOK_ROM] = "ROM",
-    [LOOK_ROMD] = "ROM device",      [LOOK_RAMD] = "RAM of a device", [LOOK_DEVICE] = "device",
-    [LOOK_IOMMU] = "IOMMU",          [LOOK_RESERVED] = "reserved", [LOOK_ALIAS] = "alias",
+    [LOOK_CONTAINER] = "container",  [LOOK_RAM] = "RAM",       [LOOK_ROM] = "ROM",     [LOOK_ROMD] = "ROM device",
+    [LOOK_RAMD] = "RAM of a device", [LOOK_DEVICE] = "device", [LOOK_IOMMU] = "IOMMU", [LOOK_RESERVED] = "reserved",
+    [LOOK_ALIAS] = "alias",
 };
 
 static const struct colors light[LOOKS] = {
@@ -72,8 +72,8 @@ static void variables(FILE *out, const char *const *plain, const struct colors *
     for (int i = 0; i < 4; i++)
         fprintf(out, "--%s:%s;", others[i], plain[i]);
     for (int i = 0; i < LOOKS; i++)
-        fprintf(out, "--%s:%s;--%s-on:%s;--%s-tint:%s;--%s-edge:%s;", classes[i], colors[i].solid, classes[i], colors[i].on,
-                classes[i], colors[i].tint, classes[i], colors[i].edge);
+        fprintf(out, "--%s:%s;--%s-on:%s;--%s-tint:%s;--%s-edge:%s;", classes[i], colors[i].solid, classes[i],
+                colors[i].on, classes[i], colors[i].tint, classes[i], colors[i].edge);
 }
 
 static void rule(FILE *out, const char *selector, const char *property, int other)
@@ -81,22 +81,21 @@ static void rule(FILE *out, const char *selector, const char *property, int othe
     fprintf(out, "%s{%s:%s;%s:var(--%s)}\n", selector, property, others_light[other], property, others[other]);
 }
 
-static const char fonts[] =
-    "text{white-space:pre;pointer-events:none}\n"
-    ".n{font:11px \"DejaVu Sans Mono\",Menlo,Consolas,\"Liberation Mono\",monospace}\n"
-    ".a,.an{font:10px \"DejaVu Sans Mono\",Menlo,Consolas,\"Liberation Mono\",monospace}\n"
-    ".m{font:9px \"DejaVu Sans Mono\",Menlo,Consolas,\"Liberation Mono\",monospace}\n"
-    ".p,.pm{font:12px system-ui,\"Helvetica Neue\",Arial,\"DejaVu Sans\",sans-serif}\n"
-    ".h{font:600 15px system-ui,\"Helvetica Neue\",Arial,\"DejaVu Sans\",sans-serif}\n"
-    ".t{font:600 20px system-ui,\"Helvetica Neue\",Arial,\"DejaVu Sans\",sans-serif}\n"
-    ".b{font-weight:600}\n"
-    ".c{text-anchor:middle}\n"
-    ".e{text-anchor:end}\n"
-    ".box{stroke-width:1}\n"
-    ".hatch{fill:url(#hatch);stroke:none;pointer-events:none}\n"
-    ".fold{fill:none;stroke-width:1.2;stroke-linejoin:round}\n"
-    ".line,.off{fill:none;stroke-width:1.2}\n"
-    ".off{stroke-dasharray:3 3;stroke-opacity:.6}\n";
+static const char fonts[] = "text{white-space:pre;pointer-events:none}\n"
+                            ".n{font:11px \"DejaVu Sans Mono\",Menlo,Consolas,\"Liberation Mono\",monospace}\n"
+                            ".a,.an{font:10px \"DejaVu Sans Mono\",Menlo,Consolas,\"Liberation Mono\",monospace}\n"
+                            ".m{font:9px \"DejaVu Sans Mono\",Menlo,Consolas,\"Liberation Mono\",monospace}\n"
+                            ".p,.pm{font:12px system-ui,\"Helvetica Neue\",Arial,\"DejaVu Sans\",sans-serif}\n"
+                            ".h{font:600 15px system-ui,\"Helvetica Neue\",Arial,\"DejaVu Sans\",sans-serif}\n"
+                            ".t{font:600 20px system-ui,\"Helvetica Neue\",Arial,\"DejaVu Sans\",sans-serif}\n"
+                            ".b{font-weight:600}\n"
+                            ".c{text-anchor:middle}\n"
+                            ".e{text-anchor:end}\n"
+                            ".box{stroke-width:1}\n"
+                            ".hatch{fill:url(#hatch);stroke:none;pointer-events:none}\n"
+                            ".fold{fill:none;stroke-width:1.2;stroke-linejoin:round}\n"
+                            ".line,.off{fill:none;stroke-width:1.2}\n"
+                            ".off{stroke-dasharray:3 3;stroke-opacity:.6}\n";
 
 void svg_style(FILE *out)
 {
@@ -117,8 +116,8 @@ void svg_style(FILE *out)
 
         fprintf(out, ".s-%s{fill:%s;fill:var(--%s)}\n", class, light[i].solid, class);
         fprintf(out, ".o-%s{fill:%s;fill:var(--%s-on)}\n", class, light[i].on, class);
-        fprintf(out, ".b-%s{fill:%s;fill:var(--%s-tint);stroke:%s;stroke:var(--%s-edge)}\n", class, light[i].tint, class,
-                light[i].edge, class);
+        fprintf(out, ".b-%s{fill:%s;fill:var(--%s-tint);stroke:%s;stroke:var(--%s-edge)}\n", class, light[i].tint,
+                class, light[i].edge, class);
     }
     fprintf(out, ".alias{stroke:%s;stroke:var(--alias);stroke-width:1.5}\n", light[LOOK_ALIAS].solid);
     fprintf(out, ".line,.off{stroke:%s;stroke:var(--alias)}\n", light[LOOK_ALIAS].solid);

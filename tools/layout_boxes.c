@@ -13,6 +13,7 @@
 
 #include "alloc.h"
 
+#define NEAR 4       /* pixels: small ones that are no further from each other are joined */
 #define DEEPEST 1500 /* pixels: what would be further down than this is counted and left out */
 
 struct placing {
@@ -70,7 +71,7 @@ static size_t join(struct item *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct item *last = left ? &items[left - 1] : NULL;
 
-        if (!last || items[i].left > last->right + 1 || items[i].enabled != last->enabled) {
+        if (!last || items[i].left > last->right + NEAR || items[i].enabled != last->enabled) {
             items[left++] = items[i];
             continue;
         }
@@ -268,24 +269,28 @@ void layout_boxes(struct picture *picture, double least)
 
 void layout_winners(struct picture *picture, const struct layout_range *ranges, size_t n, double least)
 {
+    const struct axis_piece *end = &picture->axis.pieces[picture->axis.n - 1];
     bool small = false; /* the last one is, and may be joined by others */
 
     for (size_t i = 0; i < n; i++) {
         struct winner *last = picture->n_winners ? &picture->winners[picture->n_winners - 1] : NULL;
-        double left = left_of(picture, ranges[i].first), right = right_of(picture, ranges[i].last);
-        double taken = last ? last->x + last->width : 0;
+        double left = fmin(left_of(picture, ranges[i].first), end->x + end->width - 1);
+        double right = fmax(right_of(picture, ranges[i].last), left + 1), taken = last ? last->x + last->width : 0;
+        bool tiny = right - left < least;
 
-        if (last && left < taken)
-            left = taken;
-        if (last && (right <= left ? taken >= right : small && right - left < least && left <= taken + 1)) {
+        if (last && small && tiny && left <= taken + NEAR) {
             last->count++;
             last->last = ranges[i].last;
-            last->width = (right > taken ? right : taken) - last->x;
+            last->width = fmax(right, taken) - last->x;
             continue;
         }
-        if (right <= left)
-            right = left + 1;
-        small = right - left < least;
+        /* Who would have no pixel gets one of a large neighbour's. */
+        if (last && left < taken && tiny && last->width > least)
+            last->width = left - last->x;
+        else if (last && left < taken)
+            left = taken;
+        right = fmax(right, left + 1);
+        small = tiny;
         alloc_grow(&picture->winners, picture->n_winners, sizeof(*picture->winners));
         picture->winners[picture->n_winners++] =
             (struct winner){.range = ranges[i],

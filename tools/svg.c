@@ -154,16 +154,26 @@ static void add_space(struct document *document, size_t space)
     }
 }
 
-static int by_ranges(const void *a, const void *b)
+static uint64_t answered(const struct group *group)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < group->n_ranges; i++)
+        sum += (group->ranges[i].last - group->ranges[i].first) / 2; /* half, so that it has room */
+    return sum;
+}
+
+static int by_answered(const void *a, const void *b)
 {
     const struct group *x = a, *y = b;
+    uint64_t of_x = answered(x), of_y = answered(y);
 
-    if (x->n_ranges != y->n_ranges)
-        return x->n_ranges > y->n_ranges ? -1 : 1;
+    if (of_x != of_y)
+        return of_x > of_y ? -1 : 1;
     return x->spaces[0] < y->spaces[0] ? -1 : x->spaces[0] > y->spaces[0];
 }
 
-/* The one with the most to see first. */
+/* The one in which most addresses are answered first. */
 static void find_groups(struct document *document)
 {
     if (document->options->space != NOWHERE)
@@ -171,7 +181,7 @@ static void find_groups(struct document *document)
     else
         for (size_t i = 0; i < document->loaded->topology.n_spaces; i++)
             add_space(document, i);
-    qsort(document->groups, document->n_groups, sizeof(*document->groups), by_ranges);
+    qsort(document->groups, document->n_groups, sizeof(*document->groups), by_answered);
     document->drawn = document->n_groups < PICTURES ? document->n_groups : PICTURES;
 }
 
@@ -201,8 +211,14 @@ static double good_width(const struct document *document)
 {
     double width = WIDTH_USUAL;
 
-    for (size_t i = 0; i < document->drawn; i++)
-        width = fmax(width, (double)document->groups[i].picture.axis.n * 26 + 2 * MARGIN);
+    for (size_t i = 0; i < document->drawn; i++) {
+        const struct axis *axis = &document->groups[i].picture.axis;
+        double needs = 2 * MARGIN;
+
+        for (size_t j = 0; j < axis->n; j++)
+            needs += axis->pieces[j].folded ? 46 : axis->pieces[j].gap ? 18 : 30;
+        width = fmax(width, needs);
+    }
     return fmin(width, WIDTH_MOST);
 }
 
@@ -335,9 +351,8 @@ static void write_group(const struct document *document, const struct group *gro
 {
     const struct picture *picture = &group->picture;
     char *names = names_of(document, group->spaces, group->n_spaces);
-    char *about = alloc_format("%zu range%s%s", group->n_ranges, group->n_ranges == 1 ? "" : "s",
-                               group->n_ranges ? "; asked first on top, who answers on the bottom line"
-                                               : ": nothing answers here");
+    char *about = group->n_ranges ? alloc_format("%zu range%s", group->n_ranges, group->n_ranges == 1 ? "" : "s")
+                                  : alloc_text("nothing answers here");
     double width = document->width - 2 * MARGIN;
 
     fitted(out, "h", MARGIN, group->y + 14, names, width - 20, 9.5);
@@ -381,10 +396,20 @@ static void write_rest(const struct document *document, FILE *out, double y)
     }
 }
 
+/* A path's last two parts. */
+static const char *short_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    while (slash && slash > path && *--slash != '/')
+        ;
+    return slash && *slash == '/' ? slash + 1 : path;
+}
+
 static void write_document(struct document *document, FILE *out)
 {
-    const char *title = document->options->title ? document->options->title : document->loaded->name;
-    double y = MARGIN + 30, rest;
+    const char *title = document->options->title ? document->options->title : short_name(document->loaded->name);
+    double y = MARGIN + 52, rest;
 
     document->legend_y = y;
     y = legend(document, NULL, y) + 18;
@@ -403,6 +428,11 @@ static void write_document(struct document *document, FILE *out)
     svg_style(out);
     fputs("<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n", out);
     fitted(out, "t", MARGIN, MARGIN + 14, title, document->width - 2 * MARGIN, 13);
+    text_at(out, "pm", MARGIN, MARGIN + 34,
+            document->width < 700
+                ? "Asked first on top. The bottom line is who answers."
+                : "Asked first on top; the bottom line is who answers. A number at the axis is the address "
+                  "where something begins.");
     legend(document, out, document->legend_y);
     for (size_t i = 0; i < document->drawn; i++)
         write_group(document, &document->groups[i], out);

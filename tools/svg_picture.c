@@ -136,22 +136,25 @@ static void draw_axis(const struct drawing *drawing)
     for (size_t i = 0; i < axis->n; i++) {
         const struct axis_piece *piece = &axis->pieces[i];
         double middle = piece->x + piece->width / 2, zigzag = fmin(piece->width / 2 - 1, 8);
-        char *size;
 
         if (!piece->folded) {
             line(drawing, "axis", piece->x, y, piece->x + piece->width, y);
             continue;
         }
-        size = layout_size(piece->first, piece->last);
         fprintf(drawing->out,
                 "<path class=\"fold\" d=\"M%ld %ldH%ldl%.0f -4 %.0f 8 %.0f -8 %.0f 4H%ld\"><title>nothing from ",
                 lround(piece->x), lround(drawing->y + y), lround(middle - zigzag), zigzag / 4, zigzag / 2, zigzag / 2,
                 zigzag / 4, lround(piece->x + piece->width));
         extent(drawing->out, piece->first, piece->last);
         fputs("</title></path>\n", drawing->out);
-        if ((double)label_cells(size) * LAYOUT_MARK + 1 <= piece->width)
-            text(drawing, "m mm c", middle, y + 14, size);
-        free(size);
+    }
+    for (size_t i = 0; i < picture->n_notes; i++) {
+        const struct note *note = &picture->notes[i];
+
+        if (note->upright)
+            upright_text(drawing, "m mm", note->x + 3, y - 8, note->text);
+        else
+            text(drawing, "m mm c", note->x, y + 14, note->text);
     }
     for (size_t i = 0; i < picture->n_ticks; i++) {
         const struct tick *tick = &picture->ticks[i];
@@ -162,7 +165,7 @@ static void draw_axis(const struct drawing *drawing)
         if (picture->upright)
             upright_text(drawing, "a", fmax(tick->x + 4, 8), y - up - 3, number);
         else
-            text(drawing, tick->end ? "a e" : "a", tick->end ? tick->x - 3 : tick->x + 4, y - up, number);
+            text(drawing, tick->back ? "a e" : "a", tick->back ? tick->x - 3 : tick->x + 4, y - up, number);
         free(number);
     }
 }
@@ -177,7 +180,9 @@ static void draw_arrows(const struct drawing *drawing)
         long to_y = lround(drawing->y + arrow->to_y), bend;
         const char *class = arrow->enabled ? "line" : "off";
 
-        if (arrow->stub == NOWHERE) {
+        if (arrow->beside) {
+            fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldv4.5H%ldv-1\"/>\n", class, x, y, to_x);
+        } else if (arrow->stub == NOWHERE) {
             bend = (to_y - y) / 2;
             fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldC%ld %ld %ld %ld %ld %ld\"/>\n", class, x, y, x,
                     y + bend, to_x, to_y - bend, to_x, to_y);
@@ -198,10 +203,10 @@ static void draw_tips(const struct drawing *drawing)
     for (size_t i = 0; i < picture->n_arrows; i++) {
         const struct arrow *arrow = &picture->arrows[i];
         long x = lround(arrow->to_x), y = lround(drawing->y + arrow->to_y);
-        int up = arrow->to_y < arrow->y ? 1 : -1;
+        int up = arrow->to_y < arrow->y || arrow->beside ? 1 : -1;
 
         fprintf(drawing->out, "<path class=\"tip\"%s d=\"M%ld %ldl-3.5 %dh7z\"/>\n",
-                arrow->enabled ? "" : " fill-opacity=\".6\"", x, y, 6 * up);
+                arrow->enabled ? "" : " fill-opacity=\".6\"", x, y, 5 * up);
     }
 }
 
@@ -318,9 +323,11 @@ static void draw_key(const struct drawing *drawing)
         const struct key_entry *entry = &picture->key[i];
         double x = left + (double)(i / rows) * column, at = y + (double)(i % rows) * 16;
         char *number = alloc_format("%zu", i + 1), *size = layout_size(entry->first, entry->last);
-        char *name = label_fit(entry->text, 20);
         char *where = entry->count > 1 ? alloc_format("%zu\xc3\x97 from 0x%" PRIx64, entry->count, entry->first)
                                        : alloc_format("0x%" PRIx64 ", %s", entry->first, size);
+
+        double room = column - 28 - ((double)label_cells(where) + 2) * LAYOUT_SMALL;
+        char *name = label_fit(entry->text, (size_t)fmax(room / LAYOUT_CELL - 2, 8));
 
         rect(drawing, x + 0.5, at + 0.5, 21, 12);
         fprintf(drawing->out, " class=\"box b-%s\" rx=\"2\"/>", svg_class(entry->look));

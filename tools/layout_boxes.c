@@ -31,6 +31,7 @@ struct item {
     size_t count;    /* ways that it is, with all below */
     bool many;
     bool enabled;
+    enum look look; /* of several: that of all of them, else a container's */
     uint64_t first, last;
 };
 
@@ -76,6 +77,8 @@ static size_t join(struct item *items, size_t n)
             continue;
         }
         last->many = true;
+        if (last->look != items[i].look)
+            last->look = LOOK_CONTAINER;
         last->count += items[i].count;
         last->right = items[i].right > last->right ? items[i].right : last->right;
         last->last = items[i].last > last->last ? items[i].last : last->last;
@@ -94,6 +97,7 @@ static struct item item_of(const struct placing *placing, size_t index)
                         .way = index,
                         .count = placing->below[index],
                         .enabled = way->enabled,
+                        .look = layout_look(picture->topology, way->region, way->attrs),
                         .first = way->first,
                         .last = way->last};
 
@@ -134,7 +138,7 @@ static void add_box(struct placing *placing, enum box_type type, const struct it
     struct picture *picture = placing->picture;
     const struct way *way = &picture->ways.ways[item->way];
     struct box box = {.type = type,
-                      .look = layout_look(picture->topology, way->region, way->attrs),
+                      .look = item->look,
                       .way = item->many ? NOWHERE : item->way,
                       .first = item->first,
                       .last = item->last,
@@ -276,11 +280,14 @@ void layout_winners(struct picture *picture, const struct layout_range *ranges, 
         struct winner *last = picture->n_winners ? &picture->winners[picture->n_winners - 1] : NULL;
         double left = fmin(left_of(picture, ranges[i].first), end->x + end->width - 1);
         double right = fmax(right_of(picture, ranges[i].last), left + 1), taken = last ? last->x + last->width : 0;
+        enum look look = layout_look(picture->topology, ranges[i].region, ranges[i].attrs);
         bool tiny = right - left < least;
 
         if (last && small && tiny && left <= taken + NEAR) {
             last->count++;
             last->last = ranges[i].last;
+            if (last->look != look)
+                last->look = LOOK_CONTAINER;
             last->width = fmax(right, taken) - last->x;
             continue;
         }
@@ -292,13 +299,12 @@ void layout_winners(struct picture *picture, const struct layout_range *ranges, 
         right = fmax(right, left + 1);
         small = tiny;
         alloc_grow(&picture->winners, picture->n_winners, sizeof(*picture->winners));
-        picture->winners[picture->n_winners++] =
-            (struct winner){.range = ranges[i],
-                            .last = ranges[i].last,
-                            .count = 1,
-                            .look = layout_look(picture->topology, ranges[i].region, ranges[i].attrs),
-                            .x = left,
-                            .width = right - left,
-                            .label.key = NOWHERE};
+        picture->winners[picture->n_winners++] = (struct winner){.range = ranges[i],
+                                                                 .last = ranges[i].last,
+                                                                 .count = 1,
+                                                                 .look = look,
+                                                                 .x = left,
+                                                                 .width = right - left,
+                                                                 .label.key = NOWHERE};
     }
 }

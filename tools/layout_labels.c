@@ -243,7 +243,7 @@ static bool in_rows(struct tick *ticks, size_t n, double left, double right, dou
         if (rows >= TICK_ROWS)
             return false;
     }
-    *ret_height = (rows + 1) * TICK_ROW + 6;
+    *ret_height = (rows + 1) * TICK_ROW + 8;
     return true;
 }
 

@@ -266,70 +266,83 @@ static void fitted(FILE *out, const char *class, double x, double y, const char 
     free(text);
 }
 
-/* An entry of the legend: returns where the next one begins, and goes to the next line where there is no more room. */
-static bool legend_entry(const struct document *document, FILE *out, double *x, double *y, const char *words)
+/* An entry of the legend, on the next line where there is no more room. Returns where its sample goes. */
+static double legend_entry(const struct document *document, FILE *out, double *x, double *y, const char *words)
 {
-    double needs = 30 + (double)strlen(words) * 6.9 + 16;
+    double needs = 52 + (double)strlen(words) * 6.3, at;
 
     if (*x > MARGIN && *x + needs > document->width - MARGIN) {
         *x = MARGIN;
         *y += 22;
     }
-    if (out)
-        text_at(out, "p", *x + 28, *y + 11, words);
+    at = *x;
     *x += needs;
-    return out;
+    if (out)
+        text_at(out, "p", at + 28, *y + 11, words);
+    return at;
 }
 
-static void swatch(FILE *out, double x, double y, const char *class)
+static void swatch(FILE *out, double x, double y, double height, const char *class)
 {
     fputs("<rect", out);
-    svg_number(out, "x", x + 0.5);
-    svg_number(out, "y", y + 0.5);
-    fprintf(out, " width=\"21\" height=\"13\" rx=\"2\" class=\"%s\"/>", class);
+    svg_number(out, "x", x);
+    svg_number(out, "y", y);
+    fputs(" width=\"21\"", out);
+    svg_number(out, "height", height);
+    fprintf(out, " rx=\"2\" class=\"%s\"/>\n", class);
+}
+
+static void legend_kinds(const struct document *document, FILE *out, double *x, double *y)
+{
+    static const enum look order[] = {LOOK_RAM,    LOOK_ROM,   LOOK_ROMD,     LOOK_RAMD,
+                                      LOOK_DEVICE, LOOK_IOMMU, LOOK_RESERVED, LOOK_CONTAINER};
+
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+        char *tint = alloc_format("box b-%s", svg_class(order[i])), *solid = alloc_format("s-%s", svg_class(order[i]));
+
+        if (document->looks[order[i]]) {
+            double at = legend_entry(document, out, x, y, svg_kind(order[i]));
+
+            if (out)
+                swatch(out, at + 0.5, *y + 0.5, 13, tint);
+            if (out && order[i] != LOOK_CONTAINER)
+                swatch(out, at, *y + 7, 7, solid);
+        }
+        free(tint);
+        free(solid);
+    }
 }
 
 /* Where it ends; with out NULL only that. */
 static double legend(const struct document *document, FILE *out, double y)
 {
-    static const enum look order[] = {LOOK_RAM,    LOOK_ROM,   LOOK_ROMD,     LOOK_RAMD,
-                                      LOOK_DEVICE, LOOK_IOMMU, LOOK_RESERVED, LOOK_CONTAINER};
     double x = MARGIN, at;
 
-    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-        if (document->looks[order[i]]) {
-            const char *class = svg_class(order[i]);
-
-            if (legend_entry(document, out, &x, &y, svg_kind(order[i]))) {
-                char *classes = alloc_format("box b-%s", class), *solid = alloc_format("s-%s", class);
-
-                at = x - (30 + (double)strlen(svg_kind(order[i])) * 6.9 + 16);
-                swatch(out, at, y, classes);
-                if (order[i] != LOOK_CONTAINER)
-                    fprintf(out, "<rect x=\"%ld\" y=\"%ld\" width=\"21\" height=\"7\" class=\"%s\"/>\n", lround(at),
-                            lround(y) + 7, solid);
-                free(classes);
-                free(solid);
-            }
+    legend_kinds(document, out, &x, &y);
+    if (document->looks[LOOK_ALIAS]) {
+        at = legend_entry(document, out, &x, &y, "alias, and where it leads");
+        if (out) {
+            swatch(out, at + 0.5, y + 0.5, 13, "box b-alias alias");
+            fprintf(out, "<path class=\"line\" d=\"M%ld %ldh9\"/><path class=\"tip\" d=\"M%ld %ldl-5 -3.5v7z\"/>\n",
+                    lround(at) + 4, lround(y) + 7, lround(at) + 18, lround(y) + 7);
         }
-    if (document->looks[LOOK_ALIAS] && legend_entry(document, out, &x, &y, "alias, and where it leads")) {
-        at = x - (30 + 25 * 6.9 + 16);
-        swatch(out, at, y, "box b-alias alias");
-        fprintf(out, "<path class=\"line\" d=\"M%ld %ldh9\"/><path class=\"tip\" d=\"M%ld %ldl-5 -3.5v7z\"/>\n",
-                lround(at) + 4, lround(y) + 7, lround(at) + 18, lround(y) + 7);
     }
-    if (document->readonly && legend_entry(document, out, &x, &y, "takes no writes")) {
-        at = x - (30 + 15 * 6.9 + 16);
-        swatch(out, at, y, "box b-container");
-        swatch(out, at, y, "hatch");
+    if (document->readonly) {
+        at = legend_entry(document, out, &x, &y, "takes no writes");
+        if (out) {
+            swatch(out, at + 0.5, y + 0.5, 13, "box b-container");
+            swatch(out, at + 0.5, y + 0.5, 13, "hatch");
+        }
     }
-    if (document->disabled && legend_entry(document, out, &x, &y, "disabled")) {
-        at = x - (30 + 8 * 6.9 + 16);
-        swatch(out, at, y, "box b-container no");
+    if (document->disabled) {
+        at = legend_entry(document, out, &x, &y, "disabled");
+        if (out)
+            swatch(out, at + 0.5, y + 0.5, 13, "box b-container no");
     }
-    if (document->folds && legend_entry(document, out, &x, &y, "addresses left out, and how many")) {
-        at = x - (30 + 32 * 6.9 + 16);
-        fprintf(out, "<path class=\"fold\" d=\"M%ld %ldh4l3 -4 5 8 5 -8 3 4h3\"/>\n", lround(at), lround(y) + 7);
+    if (document->folds) {
+        at = legend_entry(document, out, &x, &y, "addresses left out, and how many");
+        if (out)
+            fprintf(out, "<path class=\"fold\" d=\"M%ld %ldh4l3 -4 5 8 5 -8 3 4h3\"/>\n", lround(at), lround(y) + 7);
     }
     return x > MARGIN ? y + 22 : y;
 }

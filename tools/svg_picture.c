@@ -159,9 +159,9 @@ static void draw_axis(const struct drawing *drawing)
     for (size_t i = 0; i < picture->n_ticks; i++) {
         const struct tick *tick = &picture->ticks[i];
         char *number = alloc_format("0x%" PRIx64, tick->addr);
-        double up = picture->upright ? 4 : 5 + tick->row * 13;
+        double up = picture->upright ? 4 : 8 + tick->row * 13;
 
-        line(drawing, "axis", tick->x, y + 3, tick->x, y - up - (picture->upright ? 0 : 9));
+        line(drawing, "axis", tick->x, y + 3, tick->x, y - up - (picture->upright ? 0 : 8));
         if (picture->upright)
             upright_text(drawing, "a", fmax(tick->x + 4, 8), y - up - 3, number);
         else

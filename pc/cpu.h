@@ -72,6 +72,11 @@ struct pc_cpus_ops {
     void (*smi)(struct pc_cpus *cpus);
     /* What was executed so far; NULL: nobody counts. When they are stopped or held. */
     void (*stats)(const struct pc_cpus *cpus, struct pc_cpus_stats *ret);
+    /*
+     * The instructions that were executed before the one with which a processor makes the access that is being served, or before
+     * the first. With the device lock held. False: neither is so. NULL: nobody counts.
+     */
+    bool (*counted)(const struct pc_cpus *cpus, uint64_t *ret);
     /* Stops them if need be. */
     void (*destroy)(struct pc_cpus *cpus);
 };

@@ -221,6 +221,19 @@ static void stats(const struct pc_cpus *base, struct pc_cpus_stats *ret)
         .instructions = cpus->executed, .ns = cpus->busy_ns, .virtual_ns = cpus->tick * INTERP_TICK_NS};
 }
 
+static bool counted(const struct pc_cpus *base, uint64_t *ret)
+{
+    const struct cpu_interp *cpus = (const struct cpu_interp *)base;
+
+    if (cpus->served)
+        *ret = cpus->executed + interp_tick(cpus->served) - cpus->tick;
+    else if (!cpus->started)
+        *ret = 0;
+    else
+        return false;
+    return true;
+}
+
 /* --- Whose turn it is: on the thread, with the device lock held ------------------------------------------------------ */
 
 /* Virtual time is what the ticks say; what is due expires. */
@@ -561,6 +574,7 @@ int cpu_interp_create(const struct pc_cpus_config *config, const struct cpu_inte
                                            .set_a20 = set_a20,
                                            .smi = smi,
                                            .stats = stats,
+                                           .counted = counted,
                                            .destroy = destroy};
     struct cpu_interp *cpus = calloc(1, sizeof(*cpus) + config->count * sizeof(cpus->cpu[0]));
     int err = 0;

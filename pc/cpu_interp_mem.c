@@ -85,6 +85,7 @@ static void begin_access(struct interp_cpu *cpu)
 
 static void end_access(struct interp_cpu *cpu)
 {
+    pc_served(cpu->cpus->config.hooks);
     cpu->cpus->served = NULL;
     /* It may have been the chipset's SMRAM register. */
     if (cpu->smm.active)

@@ -157,6 +157,7 @@ static int serve_access(struct vcpu *vcpu)
     vcpu->cpus->served = vcpu;
     config->begin_access(config->opaque);
     err = gmem_kvm_handle_exit(smm ? config->smm_memory : vcpu->memory, config->ports, vcpu->run, attrs, NULL);
+    pc_served(config->hooks);
     vcpu->cpus->served = NULL;
     pthread_mutex_unlock(config->lock);
     return err;

@@ -30,6 +30,21 @@ void pc_log(const struct pc_hooks *hooks, const char *format, ...)
     hooks->log(hooks->opaque, text);
 }
 
+void pc_mapped(const struct pc_hooks *hooks, const char *format, ...)
+{
+    char cause[256];
+    va_list args;
+
+    if (!hooks->mapped)
+        return;
+    if (format) {
+        va_start(args, format);
+        vsnprintf(cause, sizeof(cause), format, args);
+        va_end(args);
+    }
+    hooks->mapped(hooks->opaque, format ? cause : NULL);
+}
+
 int pc_fail(struct pc_error *error, int err, const char *format, ...)
 {
     va_list args;

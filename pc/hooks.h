@@ -23,6 +23,12 @@ struct pc_hooks {
     void (*log)(void *opaque, const char *text);
     void (*trace_slot)(void *opaque, const char *line);
     void (*trace_pci)(void *opaque, const char *line);
+    /*
+     * An edit of the machine's is done, and may have changed the map; no transaction is open, so that it can be printed. cause is
+     * who asked for it if that was no processor, else NULL. served: an access of a processor has been served.
+     */
+    void (*mapped)(void *opaque, const char *cause);
+    void (*served)(void *opaque);
     void (*console)(void *opaque, char c); /* the firmware's log, port 0x402 */
     void (*serial)(void *opaque, char c);  /* the first serial port; the machine has none if this is NULL */
 };
@@ -30,6 +36,15 @@ struct pc_hooks {
 void pc_event(const struct pc_hooks *hooks, enum pc_event event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void pc_log(const struct pc_hooks *hooks, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* format may be NULL: a processor asked for it. */
+void pc_mapped(const struct pc_hooks *hooks, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline void pc_served(const struct pc_hooks *hooks)
+{
+    if (hooks->served)
+        hooks->served(hooks->opaque);
+}
 
 /* Why something could not be set up: one line for the user. */
 struct pc_error {

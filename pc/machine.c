@@ -204,6 +204,13 @@ bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret)
     return true;
 }
 
+void machine_moment(const struct machine *machine, struct machine_moment *ret)
+{
+    *ret = (struct machine_moment){.ns = pc_clock_now(machine->clock)};
+    if (machine->cpus && machine->cpus->ops->counted)
+        ret->counted = machine->cpus->ops->counted(machine->cpus, &ret->instructions);
+}
+
 void machine_hold(struct machine *machine, bool hold)
 {
     if (machine->held == hold)

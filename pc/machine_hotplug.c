@@ -132,6 +132,8 @@ int machine_plug(struct machine *machine, uint64_t size, const char *id, uint64_
         return fail_with_reason(machine, err, name, error);
     machine_lock(machine);
     err = gmem_hotplug_plug(machine->dimms, region, NULL, name, ret_addr);
+    if (!err)
+        pc_mapped(&machine->hooks, "plug %s", name);
     machine_unlock(machine);
     if (err)
         err = fail_with_reason(machine, err, name, error);
@@ -162,6 +164,8 @@ int machine_unplug(struct machine *machine, const char *id, struct pc_error *err
         return pc_fail(error, -ENOTSUP, "the machine has no slots for memory (--memory SIZE,slots=N,max=SIZE)");
     machine_lock(machine);
     err = gmem_hotplug_unplug(machine->dimms, id);
+    if (!err)
+        pc_mapped(&machine->hooks, "unplug %s", id);
     machine_unlock(machine);
     if (err == -ENOENT)
         return pc_fail(error, err, "'%s': no such block is plugged in", id);

@@ -28,6 +28,7 @@
 #include "options.h"
 #include "png_file.h"
 #include "progress.h"
+#include "record.h"
 #include "results.h"
 #include "screenshot.h"
 #include "terminal.h"
@@ -55,7 +56,8 @@ struct output {
 
 struct run {
     struct options options;
-    struct output trace, map, serial;
+    struct output trace, map, serial, recording;
+    struct record *record; /* NULL: there is none, or the run is over */
     int wake;    /* eventfd: outcome was set */
     int signals; /* eventfd: a signal came */
     atomic_int outcome;
@@ -118,13 +120,37 @@ static void on_log(void *opaque, const char *text)
     complain(text);
 }
 
-static void on_trace(void *opaque, const char *line)
+/* Taking the machine apart is not part of the run. */
+static void on_trace_slot(void *opaque, const char *line)
 {
     struct run *run = opaque;
 
-    /* Taking the machine apart is not part of the run. */
-    if (!run->over)
+    record_slot(run->record, line);
+    if (run->options.trace_slots && !run->over)
         fprintf(run->trace.file, "%s\n", line);
+}
+
+static void on_trace_pci(void *opaque, const char *line)
+{
+    struct run *run = opaque;
+
+    record_pci(run->record, line);
+    if (run->options.trace_pci && !run->over)
+        fprintf(run->trace.file, "%s\n", line);
+}
+
+static void on_mapped(void *opaque, const char *cause)
+{
+    struct run *run = opaque;
+
+    record_mapped(run->record, cause);
+}
+
+static void on_served(void *opaque)
+{
+    struct run *run = opaque;
+
+    record_served(run->record);
 }
 
 static void on_serial(void *opaque, char c)
@@ -203,6 +229,17 @@ static bool close_output(struct output *output)
     return good;
 }
 
+/* No hook adds to it any more. False: not all of it was written. */
+static bool end_recording(struct run *run)
+{
+    bool whole = record_end(run->record);
+
+    run->record = NULL;
+    if (!whole)
+        complain("the recording is not whole: out of memory");
+    return close_output(&run->recording) && whole;
+}
+
 /* The machine never ran: leave nothing behind. */
 static void drop_output(struct output *output)
 {
@@ -223,6 +260,8 @@ static int open_outputs(struct run *run, struct pc_error *error)
         err = open_output(&run->map, options->map_out, "map file", error);
     if (!err)
         err = open_output(&run->serial, options->serial, "serial port's file", error);
+    if (!err)
+        err = open_output(&run->recording, options->record, "recording", error);
     if (!err && options->screenshot)
         err = png_file_check(options->screenshot, error);
     if (err)
@@ -233,8 +272,15 @@ static int open_outputs(struct run *run, struct pc_error *error)
         err = empty_output(&run->map, error);
     if (!err)
         err = empty_output(&run->serial, error);
+    if (!err)
+        err = empty_output(&run->recording, error);
     if (!run->trace.file)
         run->trace.file = stderr;
+    if (!err && options->record) {
+        run->record = record_create(run->recording.file);
+        if (!run->record)
+            err = pc_fail(error, -ENOMEM, "out of memory");
+    }
     return err;
 }
 
@@ -322,8 +368,10 @@ static int create_machine(struct run *run, struct pc_error *error)
         .hooks = {.opaque = run,
                   .event = on_event,
                   .log = on_log,
-                  .trace_slot = options->trace_slots ? on_trace : NULL,
-                  .trace_pci = options->trace_pci ? on_trace : NULL,
+                  .trace_slot = options->trace_slots || options->record ? on_trace_slot : NULL,
+                  .trace_pci = options->trace_pci || options->record ? on_trace_pci : NULL,
+                  .mapped = options->record ? on_mapped : NULL,
+                  .served = options->record ? on_served : NULL,
                   .console = on_console,
                   .serial = options->serial ? on_serial : NULL},
     };
@@ -413,6 +461,7 @@ static void drop_outputs(struct run *run)
     drop_output(&run->trace);
     drop_output(&run->map);
     drop_output(&run->serial);
+    drop_output(&run->recording);
 }
 
 /* Which processors it got, where that was not said. */
@@ -438,19 +487,23 @@ static int start(struct run *run, struct pc_error *error)
         err = monitor_create(run->machine, &run->terminal, STDIN_FILENO, isatty(STDIN_FILENO), &run->monitor);
     if (err)
         return pc_fail(error, err, "out of memory");
-    return machine_start(run->machine, error);
+    if (run->record)
+        err = record_begin(run->record, run->machine, &run->options, error);
+    return err ? err : machine_start(run->machine, error);
 }
 
 static int boot(struct run *run)
 {
     struct pc_error error;
     int err = create_machine(run, &error), status;
-    bool printed;
+    bool printed, recorded;
 
     if (!err)
         err = start(run, &error);
     if (err) {
         monitor_destroy(run->monitor);
+        record_end(run->record);
+        run->record = NULL;
         machine_destroy(run->machine);
         drop_outputs(run);
         if (err == -ECANCELED) {
@@ -469,11 +522,12 @@ static int boot(struct run *run)
     if (run->options.screenshot)
         err = screenshot_save(machine_screen(run->machine), run->options.screenshot, &error);
     monitor_destroy(run->monitor);
+    recorded = end_recording(run);
     machine_destroy(run->machine);
     status = conclude(run);
     if (err)
         complain(error.text);
-    if (!printed || err)
+    if (!printed || !recorded || err)
         status = EXIT_GUEST;
     if (!traced(run))
         status = EXIT_GUEST;

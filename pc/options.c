@@ -52,6 +52,7 @@ void options_help(FILE *file)
         "  --until TEXT       end with success as soon as the firmware's log shows TEXT\n"
         "  --timeout S        end with failure after S seconds\n"
         "  --map-out FILE     write the final region tree and flat views to FILE, as QEMU's `info mtree` prints them\n"
+        "  --record FILE      write what each commit changes in the map, as it happens, to FILE, for gmem(1) to show\n"
         "  --screenshot FILE  write the final picture of the screen to FILE (PNG); needs --vga std\n"
         "  --help, --version\n"
         "\n"
@@ -122,6 +123,7 @@ enum {
     OPT_UNTIL,
     OPT_TIMEOUT,
     OPT_MAP_OUT,
+    OPT_RECORD,
     OPT_SCREENSHOT,
     OPT_HELP,
     OPT_VERSION,
@@ -145,6 +147,7 @@ static const struct option longopts[] = {
     {"until", required_argument, NULL, OPT_UNTIL},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"map-out", required_argument, NULL, OPT_MAP_OUT},
+    {"record", required_argument, NULL, OPT_RECORD},
     {"screenshot", required_argument, NULL, OPT_SCREENSHOT},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -226,6 +229,9 @@ static int parse_option(int option, const char *text, struct options *options, s
         return parse_number("timeout", text, TIMEOUT_MAX, &options->timeout, error);
     case OPT_MAP_OUT:
         options->map_out = text;
+        return 0;
+    case OPT_RECORD:
+        options->record = text;
         return 0;
     case OPT_SCREENSHOT:
         options->screenshot = text;

@@ -35,6 +35,7 @@ struct options {
     const char *until;      /* NULL: none */
     unsigned timeout;       /* seconds; 0: none */
     const char *map_out;    /* NULL: none */
+    const char *record;     /* NULL: none */
     const char *serial;     /* NULL: no serial port */
     const char *screenshot; /* NULL: none */
     bool help, version;

@@ -220,6 +220,8 @@ static void update_master(struct pci_device *dev)
     if (err)
         pci_log(dev->bus, "%s: bus mastering could not be switched %s: %s", dev->name, on ? "on" : "off",
                 gmem_strerror(err));
+    else
+        pc_mapped(dev->bus->hooks, NULL);
 }
 
 static void trace_write(const struct pci_device *dev, unsigned offset, uint32_t value)
@@ -255,6 +257,7 @@ static void take_effect(struct pci_device *dev, unsigned offset, unsigned size)
         update_master(dev);
     if (dev->config_written)
         dev->config_written(dev, offset, size);
+    pc_mapped(dev->bus->hooks, NULL);
 }
 
 void pci_config_write(struct pci_bus *bus, uint8_t devfn, unsigned offset, unsigned size, uint32_t value)

@@ -108,6 +108,7 @@ static void update(struct pci_device *dev, unsigned n)
             return;
         }
         bar->address = PCI_UNMAPPED;
+        pc_mapped(dev->bus->hooks, NULL);
     }
     if (wanted == PCI_UNMAPPED)
         return;
@@ -117,6 +118,7 @@ static void update(struct pci_device *dev, unsigned n)
         log_refusal(dev, n, "mapped at", wanted, err);
     } else {
         bar->address = wanted;
+        pc_mapped(dev->bus->hooks, NULL);
         pci_seen_log_covered(dev, n, before);
     }
     gmem_view_unref(before);

@@ -75,7 +75,6 @@ static int make_ids(struct gmem__print *print)
         return -ENOMEM;
     for (link = print->vm->regions.next; link != &print->vm->regions; link = link->next) {
         print->ids[print->id_count].region = GMEM__OF(link, gmem_region, vm_link);
-        print->ids[print->id_count].id = print->id_count;
         print->id_count++;
     }
     qsort(print->ids, print->id_count, sizeof(*print->ids), compare_ids);

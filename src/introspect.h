@@ -20,7 +20,6 @@ void gmem__text_format(struct gmem__text *text, const char *format, ...) __attri
 /* A region's number in one document: its place among the vm's regions by age, so trees and flat views agree on it. */
 struct gmem__id {
     const gmem_region *region;
-    size_t id;
     bool seen; /* the printer's own */
 };
 
@@ -33,7 +32,7 @@ struct gmem__print {
     size_t id_count;
 };
 
-/* The number of a region of the vm. */
+/* What the printer knows of a region of the vm. */
 struct gmem__id *gmem__id_of(struct gmem__print *print, const gmem_region *region);
 
 /* A space to be printed, and the group of those that are printed together. */

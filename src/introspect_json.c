@@ -3,8 +3,8 @@
  * introspect_json.c - the tree and the flat views as JSON (RFC 8259), from which a topology can be built again.
  *
  * Addresses, offsets and sizes are strings of hexadecimal digits after "0x", because JSON's numbers lose bits; a size of 2^64 is
- * "0x10000000000000000". Regions are told apart by id, a number that is the same in both documents as long as no region is
- * created or freed in between; names repeat. Text is valid UTF-8 whatever the names are: what is not becomes U+FFFD.
+ * "0x10000000000000000". Regions are told apart by id, a number that is the region's for as long as the vm lives; names repeat. Each space, region
+ * and range is on a line of its own. Text is valid UTF-8 whatever the names are: what is not becomes U+FFFD.
  * Optional members are left out, never null. The flags GMEM_PRINT_DISABLED and GMEM_PRINT_OWNER change nothing: all is there.
  *
  * Tree: {"format": "gmem-tree", "version": 1, "spaces": [SPACE...], "regions": [REGION...]}
@@ -150,7 +150,7 @@ static void add_bool(struct gmem__text *text, const char *key, bool value)
 
 static void add_id(struct gmem__print *print, const gmem_region *region)
 {
-    gmem__text_format(&print->text, "%zu", gmem__id_of(print, region)->id);
+    gmem__text_format(&print->text, "%" PRIu64, region->id);
 }
 
 /* What a region and a range both have at their end. */

@@ -92,6 +92,7 @@ static int region_enrol(gmem_region *region, gmem_region *target, uint64_t targe
     if (region->ram)
         region->p.last = gmem_ram_size(region->ram) - 1;
     gmem__link_before(&vm->regions, &region->vm_link);
+    region->id = vm->next_region_id++;
     GMEM__COUNT(vm, regions, 1);
     if (target) {
         props = region->p;

@@ -106,6 +106,7 @@ struct gmem_vm {
     uint64_t epoch;              /* of marks in regions; counts up */
     uint64_t next_seq;           /* order of placement */
     struct gmem__link regions;   /* struct gmem_region.vm_link */
+    uint64_t next_region_id;
     struct gmem__link spaces;    /* struct gmem_space.vm_link, in order of creation */
     struct gmem__link listeners; /* struct gmem__listener.link, by rising priority, then age */
     struct gmem__link

@@ -13,18 +13,27 @@
 #include "command.h"
 #include "problem.h"
 
+void alloc_failed(void)
+{
+    fprintf(stderr, "%s: out of memory\n", problem_program());
+    exit(EXIT_ASKED);
+}
+
 static void *needed(void *memory)
 {
-    if (!memory) {
-        fprintf(stderr, "%s: out of memory\n", problem_program());
-        exit(EXIT_ASKED);
-    }
+    if (!memory)
+        alloc_failed();
     return memory;
 }
 
 void *alloc_zeroed(size_t n, size_t size)
 {
     return needed(calloc(n ? n : 1, size ? size : 1));
+}
+
+void *alloc_again(void *memory, size_t size)
+{
+    return needed(realloc(memory, size));
 }
 
 char *alloc_bytes(const char *bytes, size_t n)

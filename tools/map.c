@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the vm, its regions and spaces, and the addresses reserved for RAM, until map_free(). One thread.
+ * Owns the vm, its regions and spaces, and its RAM blocks, until map_free(). One thread.
  *
  * What the library refuses and a dump may hold is put differently without changing what is seen: what reaches past 2^64 is
  * cut there; an alias without a target is an empty container.
@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "alloc.h"
 
@@ -35,6 +33,14 @@ static gmem_result no_write(void *opaque, uint64_t offset, unsigned size, struct
     return GMEM_RESULT_DEVICE;
 }
 
+static int no_translation(void *opaque, uint64_t addr, unsigned want, struct gmem_attrs attrs,
+                          struct gmem_iommu_entry *ret_entry)
+{
+    (void)opaque, (void)addr, (void)want, (void)attrs, (void)ret_entry;
+    return -ENOENT;
+}
+
+static const struct gmem_iommu_ops untranslated = {.translate = no_translation};
 static const struct gmem_mmio_ops device = {.read = no_read, .write = no_write};
 
 static bool refused(const struct map *map, size_t index, const char *what, int err, struct problem *problem)
@@ -44,14 +50,10 @@ static bool refused(const struct map *map, size_t index, const char *what, int e
 
     if (map->vm)
         gmem_vm_reason(map->vm, reason, sizeof(reason));
+    if (err == -ENOMEM)
+        alloc_failed();
     return problem_at(problem, topology->source, index == NOWHERE ? 0 : topology->regions[index].line, "%s: %s%s%s",
                       what, gmem_strerror(err), *reason ? ": " : "", reason);
-}
-
-static bool has_memory(const struct topo_region *region)
-{
-    return region->kind == GMEM_KIND_RAM || region->kind == GMEM_KIND_ROM || region->kind == GMEM_KIND_ROMD ||
-           region->kind == GMEM_KIND_RAM_DEVICE;
 }
 
 /* What of size bytes from first on lies below 2^64. */
@@ -62,50 +64,13 @@ static gmem_size cut(uint64_t first, gmem_size size)
     return size;
 }
 
-/* One reservation for all blocks: a mapping for each would run into the kernel's limit of mappings. */
-static bool reserve(struct map *map, uint64_t page, struct problem *problem)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < map->topology->n_regions; i++) {
-        const struct topo_region *region = &map->topology->regions[i];
-
-        if (!has_memory(region))
-            continue;
-        if (region->size.all || region->size.bytes > (UINT64_C(1) << 62) - sum)
-            return problem_at(problem, map->topology->source, region->line,
-                              "%s: more memory than can be reserved here to show where it is", region->name);
-        sum += (region->size.bytes + page - 1) / page * page;
-    }
-    if (!sum)
-        return true;
-    map->memory = mmap(NULL, sum, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (map->memory == MAP_FAILED) {
-        map->memory = NULL;
-        return problem_at(problem, map->topology->source, 0, "its memory, %llu bytes, can't be reserved: %s",
-                          (unsigned long long)sum, strerror(errno));
-    }
-    map->memory_size = sum;
-    return true;
-}
-
-static int create_backed(struct map *map, size_t index, const struct gmem_owner *owner, uint64_t *used, uint64_t page)
+static int create_backed(struct map *map, size_t index, const struct gmem_owner *owner)
 {
     const struct topo_region *region = &map->topology->regions[index];
-    struct gmem_ram_options options = {
-        .struct_size = sizeof(options), .backing = GMEM_RAM_CALLER, .size = region->size.bytes};
+    gmem_ram *ram = map->blocks.rams[index];
     gmem_region **ret = &map->regions[index];
-    char *id = alloc_format("%zu:%.200s", index, region->ram ? region->ram : region->name); /* names repeat */
-    gmem_ram *ram;
     int err;
 
-    options.id = id;
-    options.host = (char *)map->memory + *used;
-    err = gmem_ram_create(map->vm, &options, &ram);
-    free(id);
-    if (err)
-        return err;
-    *used += (region->size.bytes + page - 1) / page * page;
     if (region->kind == GMEM_KIND_RAM)
         err = gmem_region_create_ram(map->vm, region->name, ram, owner, ret);
     else if (region->kind == GMEM_KIND_ROM)
@@ -114,13 +79,14 @@ static int create_backed(struct map *map, size_t index, const struct gmem_owner 
         err = gmem_region_create_ram_device(map->vm, region->name, ram, owner, ret);
     else
         err = gmem_region_create_romd(map->vm, region->name, ram, &device, NULL, owner, ret);
-    gmem_ram_unref(ram);
+    if (!err && region->size.bytes < gmem_ram_size(ram))
+        err = gmem_region_resize(*ret, region->size);
     if (!err && region->kind == GMEM_KIND_ROMD && !region->romd)
         err = gmem_region_set_romd(*ret, false);
     return err;
 }
 
-static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t page)
+static int create_region(struct map *map, size_t index)
 {
     const struct topo_region *region = &map->topology->regions[index];
     struct gmem_owner owner = {.label = region->owner};
@@ -129,8 +95,9 @@ static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t
     switch (region->kind) {
     case GMEM_KIND_RESERVED:
         return gmem_region_create_reserved(map->vm, region->name, region->size, &owner, ret);
+    case GMEM_KIND_IOMMU: /* what it translates to is not known: nothing */
+        return gmem_region_create_iommu(map->vm, region->name, region->size, &untranslated, NULL, &owner, ret);
     case GMEM_KIND_MMIO:
-    case GMEM_KIND_IOMMU: /* what it translates to is not known: it answers itself */
         return gmem_region_create_mmio(map->vm, region->name, region->size, &device, NULL, &owner, ret);
     case GMEM_KIND_ALIAS:
         if (region->target != NOWHERE) /* a target shows nothing past its end, so that cutting there changes nothing */
@@ -143,7 +110,7 @@ static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t
     case GMEM_KIND_ROM:
     case GMEM_KIND_ROMD:
     case GMEM_KIND_RAM_DEVICE:
-        return create_backed(map, index, &owner, used, page);
+        return create_backed(map, index, &owner);
     }
     return gmem_region_create_container(map->vm, region->name, region->size, &owner, ret);
 }
@@ -152,10 +119,9 @@ static int create_region(struct map *map, size_t index, uint64_t *used, uint64_t
 static bool create_all(struct map *map, struct problem *problem)
 {
     const struct topology *topology = map->topology;
-    uint64_t used = 0, page = (uint64_t)sysconf(_SC_PAGESIZE);
     size_t left = topology->n_regions;
 
-    if (!reserve(map, page, problem))
+    if (!blocks_create(topology, map->vm, &map->blocks, problem))
         return false;
     while (left) {
         size_t before = left, stuck = NOWHERE;
@@ -170,7 +136,7 @@ static bool create_all(struct map *map, struct problem *problem)
                 stuck = i;
                 continue;
             }
-            err = create_region(map, i, &used, page);
+            err = create_region(map, i);
             if (!err && region->readonly && region->kind != GMEM_KIND_ROM)
                 err = gmem_region_set_readonly(map->regions[i], true);
             if (!err && region->nonvolatile)
@@ -307,9 +273,9 @@ bool map_build(const struct topology *topology, struct map *map, struct problem 
 
 void map_free(struct map *map)
 {
+    blocks_unref(&map->blocks);
     gmem_vm_destroy(map->vm);
-    if (map->memory)
-        munmap(map->memory, map->memory_size);
+    blocks_free(&map->blocks);
     free(map->index);
     free(map->regions);
     free(map->spaces);

@@ -6,7 +6,7 @@
 #ifndef MAP_H
 #define MAP_H
 
-#include "topology.h"
+#include "blocks.h"
 
 struct map {
     const struct topology *topology; /* borrowed; must outlive the map */
@@ -14,8 +14,7 @@ struct map {
     gmem_region **regions; /* by the topology's index; what the library refuses is put differently, see map.c */
     gmem_space **spaces;   /* by the topology's index */
     struct map_index *index;
-    void *memory; /* the reservation that RAM blocks are cut from, and its size */
-    size_t memory_size;
+    struct blocks blocks;
 };
 
 /* False: the library refuses the topology (a circle of aliases, too deep a nesting), with the line. */

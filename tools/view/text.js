@@ -1,0 +1,59 @@
+/* Addresses, sizes and attributes as people read them; and elements. */
+
+function hex(address) {
+  return "0x" + address.toString(16);
+}
+
+function span(first, last) {
+  return first === last ? hex(first) : hex(first) + "–" + hex(last);
+}
+
+/* last - first of a size: 2^64 bytes have one that fits. */
+function sizeText(bytesLess1) {
+  let n = bytesLess1 + 1n, unit = 0;
+  if (n === TOP + 1n) return "2^64 bytes";
+  while (unit < 6 && n >= 1024n && n % 1024n === 0n) {
+    n /= 1024n;
+    unit++;
+  }
+  if (unit) return n + " " + " KMGTPE"[unit] + "iB";
+  if (n < 65536n) return n + (n === 1n ? " byte" : " bytes");
+  let about = Number(n);
+  while (about >= 1024 && unit < 6) {
+    about /= 1024;
+    unit++;
+  }
+  return "about " + about.toFixed(1) + " " + " KMGTPE"[unit] + "iB";
+}
+
+function plural(n, one, many) {
+  return n.toLocaleString("en") + " " + (n === 1 ? one : many || one + "s");
+}
+
+function nameText(name) {
+  return name === "" ? "(no name)" : name;
+}
+
+function attrsText(scene, row, attrs) {
+  const words = [];
+  if (attrs & FLAG.READONLY) words.push("readonly");
+  if (attrs & FLAG.NONVOLATILE) words.push("nonvolatile");
+  if (scene.data.rows.kind[row] === KIND.ROMD) words.push(attrs & FLAG.ROMD ? "reads directly" : "reads through callbacks");
+  return words.join(", ");
+}
+
+/* An element with attributes and children; text is always text, never markup. */
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === false || value === null || value === undefined) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat()) if (child !== null && child !== undefined) element.append(child);
+  return element;
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}

@@ -13,8 +13,9 @@ class App {
     this.matches = [];
     this.pointed = null;
     this.pinned = null;
-    document.title = `${data.title} – gmem`;
-    byId("title").textContent = data.title;
+    const title = data.title.split("/").pop() || data.title;
+    document.title = `${title} – gmem`;
+    byId("title").textContent = title;
     byId("title").title = data.title;
     this.map = new MapView(byId("map"), this);
     this.tree = new TreeView(byId("tree"), this);
@@ -23,6 +24,7 @@ class App {
       this.timeline = new Timeline(this);
       byId("step-details").hidden = false;
     }
+    byId("ranges").open = !data.timeline;
     this.listen();
     this.theme();
     this.choose(byId("space").value);

@@ -41,7 +41,9 @@ Object.assign(App.prototype, {
       out.push(make("h3", {}, "Without it"), this.withoutText(answer));
     }
     const losers = answer.candidates.filter((candidate) => candidate.fate !== FATE.WINS);
-    if (losers.length) out.push(make("h3", {}, answer.found ? "Also there, in the order asked" : "What covers it, and shows nothing"), this.loserList(losers));
+    const leaves = losers.filter((candidate) => ways.leaf(candidate.way)), others = losers.filter((candidate) => !ways.leaf(candidate.way));
+    if (leaves.length) out.push(make("h3", {}, answer.found ? "Also there, in the order asked" : "What covers it, and is disabled"), this.loserList(leaves));
+    if (others.length) out.push(make("details", { open: !leaves.length && !answer.found }, make("summary", {}, make("h3", {}, `Containers and windows there: ${others.length}`)), this.loserList(others)));
     out.push(make("h3", {}, "Neighbours"), this.neighbours(now.segment));
     const guesses = this.guessesOf(answer);
     if (guesses.length) out.push(make("h3", {}, "Guessed"), this.guessList(guesses));
@@ -173,7 +175,7 @@ Object.assign(App.prototype, {
     out.push(this.facts([...sums].sort().map(([kind, sum]) => [KIND_NAMES[kind], sizeText(sum - 1n)])));
     if (scene.ways.full) out.push(make("p", { class: "note" }, "There are more ways to see regions than can be shown: this is a part."));
     if (group.length > 1) out.push(make("h3", {}, "Spaces with this view"), make("ul", {}, ...group.slice(0, 100).map((name) => make("li", {}, nameText(name)))));
-    if (data.guesses.length) out.push(make("h3", {}, `Guessed: ${plural(data.guesses.length, "thing")} that the source leaves open`), this.guessList(data.guesses));
+    if (data.guesses.length) out.push(make("details", { open: data.guesses.length <= 6 }, make("summary", {}, make("h3", {}, `Guessed: ${plural(data.guesses.length, "thing")} that the source leaves open`)), this.guessList(data.guesses)));
     byId("panel").replaceChildren(...out);
   },
 });

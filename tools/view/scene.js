@@ -127,8 +127,8 @@ class Axis {
     this.empty = empty;
     this.x = new Float64Array(this.n + 1);
     for (let s = 0; s < this.n; s++) {
-      const bits = (this.end(s) - starts[s]).toString(16).length * 4;
-      this.x[s + 1] = this.x[s] + (empty && empty[s] ? 3 : 2 + bits / 8);
+      const less1 = this.end(s) - starts[s], bits = less1 ? Math.log2(Number(less1)) : 0;
+      this.x[s + 1] = this.x[s] + (empty && empty[s] ? 2 : 1.4 + (bits / 11) ** 1.6);
     }
     this.width = this.x[this.n];
   }
@@ -319,7 +319,8 @@ class Scene {
 
   /*
    * Rows of the picture, from the bottom: each way lies on what is asked after it, so that whoever looks from above sees what
-   * answers. A leaf under an alias that shows nothing else is drawn in the alias's box.
+   * answers. A leaf under an alias that shows nothing else is drawn in the alias's box. Of what is disabled, what is below it
+   * is left out.
    */
   layOut(withDisabled) {
     if (this.laidOut === withDisabled) return;
@@ -333,7 +334,7 @@ class Scene {
         this.shows[ways.up[w]] = w;
     for (let i = ways.n - 1; i >= 0; i--) {
       const w = this.byOrder[i], up = ways.up[w];
-      if ((!ways.enabled[w] && !withDisabled) || (up >= 0 && this.shows[up] === w)) continue;
+      if ((!ways.enabled[w] && (!withDisabled || (up >= 0 && !ways.enabled[up]))) || (up >= 0 && this.shows[up] === w)) continue;
       const level = piles.get(this.from[w], this.to[w]);
       piles.raise(this.from[w], this.to[w], level + 1);
       this.level[w] = level;

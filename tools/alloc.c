@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command.h"
+#include "problem.h"
+
 void alloc_failed(void)
 {
-    fputs("gmem: out of memory\n", stderr);
-    exit(1);
+    fprintf(stderr, "%s: out of memory\n", problem_program());
+    exit(EXIT_ASKED);
 }
 
 static void *needed(void *memory)

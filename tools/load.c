@@ -4,12 +4,33 @@
  */
 #include "load.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "alloc.h"
 #include "jsontree.h"
+#include "nearest.h"
+#include "progress.h"
 #include "qmp.h"
+
+/* A file that was given as the flat dump, and is none. */
+static bool flat_checked(const struct source *flat, struct problem *problem)
+{
+    switch (source_kind(flat)) {
+    case SOURCE_FLAT:
+        return true;
+    case SOURCE_MTREE:
+        if (memmem(flat->text, flat->size, "FlatView #", 10))
+            return true;
+        return problem_at(problem, flat->name, 0,
+                          "this is `info mtree`; --flat takes `info mtree -f` of the same machine");
+    case SOURCE_EMPTY:
+        return problem_at(problem, flat->name, 0, "it is empty; --flat takes `info mtree -f` of the same machine");
+    default:
+        return problem_at(problem, flat->name, 1, "no flat dump; --flat takes `info mtree -f` of the same machine");
+    }
+}
 
 static bool load_mtree(const struct source *tree, const struct source *flat, struct loaded *loaded,
                        struct problem *problem)
@@ -47,8 +68,8 @@ static bool load_history(const struct source *source, const struct input *input,
         return false;
     loaded->has_history = true;
     if (input->at != SIZE_MAX && (input->at < 1 || input->at > loaded->history.n_steps))
-        return problem_at(problem, source->name, 0, "--at %zu: it has steps 1 to %zu", input->at,
-                          loaded->history.n_steps);
+        return problem_at(problem, source->name, 0, "--at %zu is out of range: it has %zu step%s, counted from 1",
+                          input->at, loaded->history.n_steps, loaded->history.n_steps == 1 ? "" : "s");
     return history_topology(&loaded->history, input->at == SIZE_MAX ? loaded->history.n_steps : input->at,
                             &loaded->topology, NULL, problem);
 }
@@ -57,6 +78,14 @@ static bool load_source(const struct source *source, const struct source *flat, 
                         struct loaded *loaded, struct problem *problem)
 {
     loaded->kind = source_kind(source);
+    if (input->flat && loaded->kind != SOURCE_FLAT) {
+        if (loaded->kind != SOURCE_MTREE && loaded->kind != SOURCE_EMPTY && loaded->kind != SOURCE_UNKNOWN)
+            return problem_at(problem, source->name, 0, "--flat goes with `info mtree`; this leaves nothing open");
+        if (loaded->kind == SOURCE_MTREE && !flat_checked(flat, problem))
+            return false;
+    }
+    if (input->at != SIZE_MAX && (loaded->kind == SOURCE_MTREE || loaded->kind == SOURCE_JSON))
+        return problem_at(problem, source->name, 0, "--at goes with a trace or a recording; this is one moment");
     switch (loaded->kind) {
     case SOURCE_MTREE:
         if (!flat && memmem(source->text, source->size, "\nFlatView #", 11))
@@ -86,14 +115,20 @@ bool load(const struct input *input, struct loaded *loaded, struct problem *prob
 
     *loaded = (struct loaded){0};
     if (input->qmp) {
+        progress("asking %s", input->qmp);
         ok = qmp_read(input->qmp, &source, &flat, problem);
     } else {
+        progress("reading %s", input->path);
         ok = source_read(input->path, &source, problem);
         if (ok && input->flat)
             ok = source_read(input->flat, &flat, problem);
     }
-    ok = ok && load_source(&source, flat.text ? &flat : NULL, input, loaded, problem) &&
-         map_build(&loaded->topology, &loaded->map, problem);
+    progress("making sense of %s", source.name ? source.name : "it");
+    ok = ok && load_source(&source, flat.text ? &flat : NULL, input, loaded, problem);
+    if (ok)
+        progress("building the map of %s", source.name);
+    ok = ok && map_build(&loaded->topology, &loaded->map, problem);
+    progress(NULL);
     if (ok)
         loaded->name = alloc_text(source.name);
     source_free(&source);
@@ -116,12 +151,49 @@ void loaded_free(struct loaded *loaded)
     *loaded = (struct loaded){0};
 }
 
+/* Names of the spaces, each once, as far as there is room. */
+static void list_spaces(const struct topology *topology, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < topology->n_spaces; i++) {
+        const char *name = topology->spaces[i].name;
+        bool seen = false;
+        int n;
+
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = strcmp(topology->spaces[j].name, name) == 0;
+        if (seen)
+            continue;
+        n = snprintf(text + used, size - used, "%s\"%s\"", used ? ", " : "", name);
+        if (n < 0 || (size_t)n >= size - used - 8) {
+            snprintf(text + used, size - used, ", ...");
+            return;
+        }
+        used += (size_t)n;
+    }
+}
+
 bool loaded_space(const struct loaded *loaded, const char *name, size_t *ret_space, struct problem *problem)
 {
-    for (size_t i = 0; i < loaded->topology.n_spaces; i++)
-        if (strcmp(loaded->topology.spaces[i].name, name) == 0) {
+    const struct topology *topology = &loaded->topology;
+    const char **names, *near;
+    char list[600];
+
+    for (size_t i = 0; i < topology->n_spaces; i++)
+        if (strcmp(topology->spaces[i].name, name) == 0) {
             *ret_space = i;
             return true;
         }
-    return problem_at(problem, loaded->name, 0, "no space named \"%s\"", name);
+    if (topology->n_spaces == 0)
+        return problem_at(problem, loaded->name, 0, "no space named \"%s\": it has no spaces", name);
+    names = alloc_zeroed(topology->n_spaces, sizeof(*names));
+    for (size_t i = 0; i < topology->n_spaces; i++)
+        names[i] = topology->spaces[i].name;
+    near = nearest(name, names, topology->n_spaces);
+    free(names);
+    list_spaces(topology, list, sizeof(list));
+    return problem_at(problem, loaded->name, 0, "no space named \"%.64s\"%s%.64s%s; there are %s", name,
+                      near ? ", perhaps \"" : "", near ? near : "", near ? "\"" : "", list);
 }

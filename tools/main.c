@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "command.h"
+#include "help.h"
+#include "options.h"
+#include "output.h"
 
 static const struct {
     const char *name;
@@ -15,11 +18,53 @@ static const struct {
     {"diff", cmd_diff}, {"trace", cmd_trace}, {"draw", cmd_draw},
 };
 
+static int no_command(const char *name)
+{
+    const char *near = help_nearest(name);
+    struct problem problem;
+
+    if (near)
+        problem_at(&problem, NULL, 0, "there is no command \"%s\"; did you mean gmem %s?", name, near);
+    else
+        problem_at(&problem, NULL, 0, "there is no %s \"%s\"", *name == '-' ? "option" : "command", name);
+    fprintf(stderr, "gmem: %s\nTry gmem help\n", problem.text);
+    return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        help_overview(stdout);
+        return output_end(0);
+    }
+    if (argc > 2) {
+        fputs("gmem help: one COMMAND at a time\nTry gmem help\n", stderr);
+        return EXIT_USAGE;
+    }
+    for (size_t i = 0; help_name(i); i++)
+        if (strcmp(argv[1], help_name(i)) == 0)
+            return help_command(argv[1]);
+    return no_command(argv[1]);
+}
+
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
+    const char *name = argc > 1 ? argv[1] : NULL;
+
+    if (!name) {
+        help_overview(stderr);
+        return EXIT_USAGE;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(name, commands[i].name) == 0) {
+            problem_command(name);
             return commands[i].run(argc - 1, argv + 1);
-    fputs("usage: gmem COMMAND [OPTION...] [FILE...]\n", stderr);
-    return EXIT_USAGE;
+        }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc - 1, argv + 1);
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        help_version(stdout);
+        return output_end(0);
+    }
+    return no_command(name);
 }

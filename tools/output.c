@@ -11,15 +11,16 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "problem.h"
 
 static bool colors;
 
 void output_color(enum color_when when)
 {
-    const char *term = getenv("TERM");
+    const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
 
     colors = when == COLOR_ALWAYS ||
-             (when == COLOR_AUTO && isatty(STDOUT_FILENO) && !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0);
+             (when == COLOR_AUTO && isatty(STDOUT_FILENO) && !(plain && *plain) && term && strcmp(term, "dumb") != 0);
 }
 
 const char *color(enum color color)
@@ -83,9 +84,14 @@ const char *size_text(gmem_size size)
 
 int output_end(int status)
 {
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    bool before = ferror(stdout);
+
+    if (fflush(stdout) == 0 && !before)
         return status;
-    fprintf(stderr, "gmem: standard output: %s\n", strerror(errno ? errno : EIO));
+    /* Who reads no more has seen enough: nothing to tell. */
+    if (before)
+        fprintf(stderr, "%s: standard output: not everything could be written\n", problem_program());
+    else if (errno != EPIPE)
+        fprintf(stderr, "%s: standard output: %s\n", problem_program(), strerror(errno));
     return EXIT_ASKED;
 }

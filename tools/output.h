@@ -10,7 +10,7 @@
 
 enum color_when { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
-/* AUTO: when standard output is a terminal, TERM is not "dumb" and NO_COLOR is not set. */
+/* AUTO: when standard output is a terminal, TERM is not "dumb" and NO_COLOR is not set or empty. */
 void output_color(enum color_when when);
 
 enum color { COLOR_NONE, COLOR_ADDRESS, COLOR_NAME, COLOR_GOOD, COLOR_BAD, COLOR_DIM, COLOR_RAM, COLOR_ROM, COLOR_IO };

@@ -1,11 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns nothing. One thread.
+ * Owns the name that messages begin with, set once by main. One thread.
  */
 #include "problem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+
+static char program[24] = "gmem";
+
+const char *problem_program(void)
+{
+    return program;
+}
+
+void problem_command(const char *command)
+{
+    snprintf(program, sizeof(program), "gmem %s", command);
+}
 
 bool problem_at(struct problem *problem, const char *file, size_t line, const char *format, ...)
 {

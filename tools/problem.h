@@ -17,4 +17,8 @@ struct problem {
 bool problem_at(struct problem *problem, const char *file, size_t line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* What messages on standard error begin with: "gmem", and "gmem COMMAND" once that is known. */
+const char *problem_program(void);
+void problem_command(const char *command);
+
 #endif

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "draw.h"
-#include "view_page.h"
 #include "viewdata.h"
+#include "viewpage.h"
 #include "ways.h"
 
 #define WAYS_MAX 400000 /* that a space is seen by: what the page can still show */

@@ -18,7 +18,7 @@ struct texts {
     struct {
         char *bytes;
         size_t length;
-    } *all;
+    } * all;
     size_t n;
     size_t *table; /* by hash, open addressing: index + 1, 0 is free */
     size_t room;   /* a power of two */

@@ -351,6 +351,7 @@ class Picture {
     const { p, scene, theme } = this, y = this.stripTop;
     const edge = Math.max(this.px(0), this.f.left), end = Math.min(this.px(scene.axis.width), this.right);
     p.rect(edge, y, end - edge, SIZE.strip, { stroke: theme.rule });
+    if (!scene.nRanges && end - edge > 100) p.text("nothing answers", (edge + end) / 2, y + SIZE.strip / 2, { fill: theme.muted, align: "center" });
     this.eachVisible(scene.nRanges, (i) => scene.rangeFrom[i], (i) => scene.rangeTo[i], (from, to, i, begin, end) => {
       const [left, right] = this.extent(from, to), wide = right - left;
       if (i < 0) {

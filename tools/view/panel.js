@@ -76,7 +76,7 @@ Object.assign(App.prototype, {
       [memory ? "RAM offset" : "Offset", code(hex(at) + (memory ? ` in ${nameText(data.text(rows.ram[row]) || data.name(row))}` : ""))],
       ["Access", accessText(data, row, range.attrs)],
       ["Attributes", attrs ? [attrs, given.length ? ` (${given.map(([word, from]) => `${word} because of ${nameText(data.name(from))}`).join(", ")})` : ""].join("") : ""],
-      ["Owner", data.text(rows.owner[row])],
+      ["Owner", ownerText(data.text(rows.owner[row]))],
       ["Source", rows.line[row] ? `line ${rows.line[row]}` : ""],
     ].map(([name, value]) => [name, value]));
   },
@@ -153,7 +153,7 @@ Object.assign(App.prototype, {
         ["Shows", rows.kind[row] !== KIND.ALIAS ? "" : target < 0 ? "nothing: it has no target" : make("span", {}, this.regionLink(scene.state.rowOf[target]), " ", make("code", {}, "+" + hex(rows.target_offset[row])))],
         ["Seen", !ways.length ? "nowhere in this space" : `in ${plural(ways.length, "place")}` + (LEAF(rows.kind[row]) ? won ? `, answers in ${won}` : ", answers in none" : "")],
         ["State", rows.flags[row] & FLAG.ENABLED ? "enabled" : "disabled"],
-        ["Owner", data.text(rows.owner[row])],
+        ["Owner", ownerText(data.text(rows.owner[row]))],
         ["Source", rows.line[row] ? `line ${rows.line[row]}` : ""],
       ]),
       make("h3", {}, ways.length ? "Where" : ""), make("ul", {}, ...ways.slice(0, 30).map((w) => make("li", {}, this.link(span(scene.ways.first[w], scene.ways.last[w]), () => {

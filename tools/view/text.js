@@ -33,6 +33,11 @@ function nameText(name) {
   return name === "" ? "(no name)" : name;
 }
 
+/* QEMU's owner:{...} and parent:{...} without the wrapping. */
+function ownerText(owner) {
+  return owner.replace(/^(owner|parent):\{(.*)\}$/, "$2");
+}
+
 function attrsText(scene, row, attrs) {
   const words = [];
   if (attrs & FLAG.READONLY) words.push("readonly");

@@ -41,9 +41,7 @@ Object.assign(App.prototype, {
       out.push(make("h3", {}, "Without it"), this.withoutText(answer));
     }
     const losers = answer.candidates.filter((candidate) => candidate.fate !== FATE.WINS);
-    const leaves = losers.filter((candidate) => ways.leaf(candidate.way)), others = losers.filter((candidate) => !ways.leaf(candidate.way));
-    if (leaves.length) out.push(make("h3", {}, answer.found ? "Also there, in the order asked" : "What covers it, and is disabled"), this.loserList(leaves));
-    if (others.length) out.push(make("details", { open: !leaves.length && !answer.found }, make("summary", {}, make("h3", {}, `Containers and windows there: ${others.length}`)), this.loserList(others)));
+    if (losers.length) out.push(make("h3", {}, answer.found ? "Also there, in the order asked" : "What covers it, and does not answer"), this.loserList(losers));
     out.push(make("h3", {}, "Neighbours"), this.neighbours(now.segment));
     const guesses = this.guessesOf(answer);
     if (guesses.length) out.push(make("h3", {}, "Guessed"), this.guessList(guesses));
@@ -60,9 +58,10 @@ Object.assign(App.prototype, {
 
   pointedNote(answer, way) {
     const { scene } = this, row = scene.ways.row[way], face = answer.candidates.find((candidate) => candidate.way === way);
-    const via = scene.ways.up[answer.winner] === way;
-    return make("p", { class: "note" }, make("b", {}, nameText(this.data.name(row))), " ",
-      via ? "is the window that it is seen through." : face ? `does not answer here. ${whyText(scene, face)}` : "is not at this address.");
+    const through = scene.ways.chain(answer.winner).includes(way), inside = answer.candidates.find(({ node }) => chainOf(node).some((n) => n.way === way));
+    const why = face ? `does not answer here: ${whyText(scene, face)}.` : through ? "is what it is seen through."
+      : inside ? `does not answer here: of ${nameText(this.data.name(inside.row))} in it, ${whyText(scene, inside)}.` : "shows nothing here.";
+    return make("p", { class: "note" }, make("b", {}, nameText(this.data.name(row))), " ", why);
   },
 
   winnerFacts(answer, range) {
@@ -91,8 +90,8 @@ Object.assign(App.prototype, {
   },
 
   withoutText(answer) {
-    const { scene, data } = this;
-    const say = (w) => (w < 0 ? ["nothing would answer"] : [this.regionLink(scene.ways.row[w]), " would answer"]);
+    const { data } = this;
+    const say = (i) => (i < 0 ? ["nothing would answer"] : [this.regionLink(answer.candidates[i].row), " would answer"]);
     const items = [make("p", {}, "If it were disabled, ", ...say(answer.next), ".")];
     for (const { row, next } of answer.without.slice(1))
       if (next !== answer.next && data.rows.kind[row] === KIND.ALIAS) items.push(make("p", {}, `Without ${nameText(data.name(row))}, `, ...say(next), "."));
@@ -102,8 +101,9 @@ Object.assign(App.prototype, {
   loserList(losers) {
     const { scene, data } = this, most = 40;
     const item = (candidate) => {
-      const row = scene.ways.row[candidate.way];
-      return make("li", {}, make("span", { class: "chip " + colorOf(data, row) }), " ", this.regionLink(row), " ", make("code", { class: "muted" }, "+" + hex(candidate.offset)), make("p", {}, whyText(scene, candidate)));
+      const { row } = candidate, why = whyText(scene, candidate);
+      return make("li", {}, make("span", { class: "chip " + colorOf(data, row) }), " ", this.regionLink(row), " ", make("code", { class: "muted" }, "+" + hex(candidate.offset)),
+        make("p", {}, why.startsWith("it ") ? "I" + why.slice(1) + "." : why + "."));
     };
     const list = make("ol", { class: "lost" }, ...losers.slice(0, most).map(item));
     if (losers.length > most) list.append(make("li", { class: "muted" }, `and ${plural(losers.length - most, "more")}`));
@@ -126,9 +126,8 @@ Object.assign(App.prototype, {
   },
 
   guessesOf(answer) {
-    const { data, scene } = this, ids = new Set();
-    for (const { way } of answer.candidates) ids.add(data.rows.id[scene.ways.row[way]]);
-    for (const { way } of answer.candidates) for (let u = scene.ways.up[way]; u >= 0; u = scene.ways.up[u]) ids.add(data.rows.id[scene.ways.row[u]]);
+    const { data } = this, ids = new Set();
+    for (const { node } of answer.candidates) for (const { row } of chainOf(node)) ids.add(data.rows.id[row]);
     return data.guesses.filter(([, region]) => ids.has(region));
   },
 

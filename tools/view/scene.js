@@ -45,6 +45,8 @@ class Ways {
     const cut = skip > 0n || left > room;
     const end = left < room ? begin + left : last;
     if (end < this.clipFirst || begin > this.clipLast) return;
+    /* Nothing is seen through itself; what is disabled may go in a circle, and once around is enough. */
+    if (!enabled || !(this.rows.flags[row] & FLAG.ENABLED)) for (let u = up; u >= 0; u = this.up[u]) if (this.row[u] === row) return;
     if (this.row.length >= WAYS_LIMIT || depth > DEPTH_LIMIT) {
       this.full = true;
       return;

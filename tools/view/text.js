@@ -30,7 +30,7 @@ function plural(n, one, many) {
 }
 
 function nameText(name) {
-  return name === "" ? "(no name)" : name;
+  return name === "" ? "(unnamed)" : name;
 }
 
 /* QEMU's owner:{...} and parent:{...} without the wrapping. */

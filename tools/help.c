@@ -93,11 +93,12 @@ static const struct help commands[] = {
         .synopsis = "[OPTION...] A B",
         .summary = "compare two maps, and say which slot calls the change costs",
         .about =
-            "Compares two maps: the ranges that are gone, new and changed, the calls that listeners get when the\n"
-            "one becomes the other, and the slot operations of both policies with the bytes that they remove.\n"
+            "Compares two maps: the ranges that are gone (-), new (+) and changed (~), the calls that listeners get\n"
+            "when the one becomes the other in one commit, the slot operations of both policies with the bytes that\n"
+            "they remove, and the regions that differ. With --space: of that space only, and without the regions.\n"
             "--flat and --at belong to the FILE they follow or, where one stands before the first, that follows them.\n"
             "Exit status: 0 the same, 1 they differ, 2 bad input.\n",
-        .options = "",
+        .options = "      --summary         numbers only\n",
         .understood = OPT_INPUT | OPT_TWO | OPT_SPACE | OPT_JSON,
         .examples = "  gmem diff before.txt after.txt\n"
                     "  gmem diff a.txt --flat a-flat.txt b.txt --flat b-flat.txt\n"

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "draw.h"
-#include "view_page.h"
 #include "viewdata.h"
+#include "viewpage.h"
 #include "ways.h"
 
 #define WAYS_MAX 400000 /* that a space is seen by: what the page can still show */
@@ -113,14 +113,15 @@ static void put_rows(FILE *out, const struct view_data *data)
     fprintf(out, "\"count\":%zu},\n", data->n_rows);
 }
 
-static void put_guesses(FILE *out, const struct topology *topology)
+/* With a timeline, regions are known by other numbers than the topology's. */
+static void put_guesses(FILE *out, const struct topology *topology, bool numbered)
 {
     fputs("\"guesses\":[", out);
     for (size_t i = 0; i < topology->n_guesses; i++) {
         const struct topo_guess *guess = &topology->guesses[i];
 
         fprintf(out, "%s[%zu,%" PRId64 ",%d,", i ? ",\n" : "\n", guess->line,
-                guess->region == NOWHERE ? -1 : (int64_t)guess->region, guess->by == SETTLED_FLAT);
+                guess->region == NOWHERE || !numbered ? -1 : (int64_t)guess->region, guess->by == SETTLED_FLAT);
         put_string(out, guess->text, strlen(guess->text));
         fputc(']', out);
     }
@@ -222,7 +223,7 @@ static void put_data(FILE *out, const struct loaded *loaded, const struct histor
     fprintf(out, "\"first\":\"%" PRIx64 "\",\"last\":\"%" PRIx64 "\",\n", options->first, options->last);
     put_texts(out, data->texts);
     put_rows(out, data);
-    put_guesses(out, &loaded->topology);
+    put_guesses(out, &loaded->topology, !timeline);
     fprintf(out, "\"timeline\":%s,\n\"steps\":[", timeline ? "true" : "false");
     for (size_t i = 0; i < data->n_steps; i++)
         put_step(out, data, i, timeline ? &timeline->steps[i] : NULL);

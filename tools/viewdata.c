@@ -18,7 +18,7 @@ struct texts {
     struct {
         char *bytes;
         size_t length;
-    } *all;
+    } * all;
     size_t n;
     size_t *table; /* by hash, open addressing: index + 1, 0 is free */
     size_t room;   /* a power of two */
@@ -227,6 +227,8 @@ void viewdata_add(struct view_data *data, const struct topology *topology, const
     struct view_step step = {.first_row = data->n_rows, .first_gone = data->n_gone};
     int32_t *ranks = ranks_of(topology), now = (int32_t)data->n_steps + 1;
 
+    for (size_t i = 0; i < topology->n_regions; i++)
+        id_of(data, ids, i); /* in the topology's order: a page without steps knows regions by the topology's index */
     for (size_t i = 0; i < topology->n_regions; i++) {
         struct view_row row = row_of(data, topology, ids, i);
 

@@ -32,11 +32,11 @@ struct view_space {
 };
 
 struct view_step {
-    size_t first_row, n_rows;   /* rows that are new or changed with it */
-    size_t first_gone, n_gone;  /* ids that are no longer there */
-    size_t first_space;         /* all of its spaces, */
-    size_t n_spaces;            /* unless */
-    bool same_spaces;           /* they are those of the step before */
+    size_t first_row, n_rows;  /* rows that are new or changed with it */
+    size_t first_gone, n_gone; /* ids that are no longer there */
+    size_t first_space;        /* all of its spaces, */
+    size_t n_spaces;           /* unless */
+    bool same_spaces;          /* they are those of the step before */
 };
 
 struct view_data {

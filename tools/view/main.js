@@ -13,8 +13,9 @@ class App {
     this.matches = [];
     this.pointed = null;
     this.pinned = null;
-    document.title = `${data.title} – gmem`;
-    byId("title").textContent = data.title;
+    const title = data.title.split("/").pop() || data.title;
+    document.title = `${title} – gmem`;
+    byId("title").textContent = title;
     byId("title").title = data.title;
     this.map = new MapView(byId("map"), this);
     this.tree = new TreeView(byId("tree"), this);
@@ -23,6 +24,7 @@ class App {
       this.timeline = new Timeline(this);
       byId("step-details").hidden = false;
     }
+    byId("ranges").open = !data.timeline;
     this.listen();
     this.theme();
     this.choose(byId("space").value);
@@ -295,9 +297,26 @@ class App {
       const wanted = text.toLowerCase();
       for (const id of this.tree.ids.concat(this.hiddenIds())) if (data.name(scene.state.rowOf[id]).toLowerCase().includes(wanted)) this.matches.push({ id });
     }
-    byId("found").textContent = !text ? "" : this.matches.length ? `${this.matches.length}` : "none";
+    this.elsewhere = text && address === null && !this.matches.length ? this.spaceWith(text.toLowerCase()) : undefined;
+    byId("found").textContent = !text ? "" : this.elsewhere !== undefined ? "elsewhere ↵" : "none";
+    byId("found").title = this.elsewhere !== undefined ? `Enter: in the space ${this.elsewhere}` : "";
     byId("query").setAttribute("aria-invalid", String(Boolean(text) && !this.matches.length));
     if (this.matches.length) this.toMatch(0);
+  }
+
+  /* Another space whose tree has such a name. */
+  spaceWith(wanted) {
+    const { state, data } = this.scene, rows = data.rows, seen = new Set();
+    const has = (id) => {
+      const row = state.rowOf[id];
+      if (row < 0 || seen.has(id)) return false;
+      seen.add(id);
+      if (data.name(row).toLowerCase().includes(wanted) || (rows.kind[row] === KIND.ALIAS && rows.target[row] >= 0 && has(rows.target[row]))) return true;
+      for (let i = state.begin[id]; i < state.begin[id + 1]; i++) if (has(state.children[i])) return true;
+      return false;
+    };
+    const other = this.groups.map((group) => state.space(group[0])).find((space) => space && space.root >= 0 && has(space.root));
+    return other && other.name;
   }
 
   /* Regions of the tree that are folded away. */
@@ -356,6 +375,7 @@ class App {
   fillTable() {
     const from = this.page * PAGE_ROWS;
     byId("ranges-body").replaceChildren(...this.tableRows(from, from + PAGE_ROWS, true));
+    if (!this.scene.nRanges) byId("ranges-body").append(make("tr", {}, make("td", { colspan: 6, class: "muted" }, "Nothing answers in this space.")));
   }
 
   tableRows(from, to, active) {
@@ -409,7 +429,12 @@ class App {
     on("find-back", "click", () => this.toMatch(this.match - 1));
     on("search", "submit", (event) => {
       event.preventDefault();
-      this.toMatch(this.match + 1);
+      if (this.elsewhere !== undefined) {
+        byId("space").value = this.elsewhere;
+        this.choose(this.elsewhere);
+      } else {
+        this.toMatch(this.match + 1);
+      }
     });
     document.addEventListener("keydown", (event) => this.key(event));
     addEventListener("beforeprint", () => this.preparePrint());
@@ -448,7 +473,7 @@ class App {
   preparePrint() {
     const { scene, data } = this, box = byId("print"), width = 1000, units = scene.axis.width;
     const bands = Math.min(12, Math.max(1, Math.ceil((units * 16) / width))), rows = scene.boxes.length * SIZE.row + 6;
-    box.replaceChildren(make("h1", {}, `${data.title}: ${nameText(this.spaceName || "no space")}` + (data.timeline ? `, step ${this.n} of ${data.steps.length}: ${data.steps[this.n - 1].cause}` : "")));
+    box.replaceChildren(make("h1", {}, `${byId("title").textContent}: ${nameText(this.spaceName || "no space")}` + (data.timeline ? `, step ${this.n} of ${data.steps.length}: ${data.steps[this.n - 1].cause}` : "")));
     const key = make("ul", { id: "key" });
     this.showKey(key);
     box.append(key);

@@ -13,7 +13,7 @@ class MapView {
   }
 
   get gutter() {
-    return this.width > 640 ? 88 : 6;
+    return this.width > 640 ? 104 : 6;
   }
 
   get room() {
@@ -32,6 +32,7 @@ class MapView {
   /* Another scene; keep the place if the axis is the same. */
   show(scene, changes) {
     const keep = this.scene && this.scene.axis === scene.axis;
+    if (!keep) this.mostRows = 0;
     this.scene = scene;
     this.changes = changes;
     scene.layOut(this.app.withDisabled);
@@ -45,7 +46,8 @@ class MapView {
     const width = this.canvas.parentElement.clientWidth, before = this.width;
     const wasFit = before && Math.abs(this.scale - this.fitScale) < 1e-9;
     this.width = width;
-    const rows = this.scene.boxes.length * SIZE.row + 6;
+    let rows = this.scene.boxes.length * SIZE.row + 6;
+    if (this.changes) rows = this.mostRows = Math.max(rows, this.mostRows || 0); /* or the page would jump while time goes by */
     const most = Math.max(5 * SIZE.row, Math.round(window.innerHeight * 0.52) - 120);
     this.rowsHeight = Math.min(rows, most);
     this.height = Picture.height(this.scene, this.rowsHeight, this.changes);

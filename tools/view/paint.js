@@ -134,10 +134,10 @@ function themeOf(element) {
 function fit(painter, text, room, size) {
   if (painter.width(text, size) <= room) return text;
   const each = painter.width("0", size), n = Math.floor(room / each) - 1;
-  if (n < 2) return "";
+  if (n < 3) return "";
   let short = [...text.slice(0, 2 * n)].slice(0, n).join("");
   while (short && painter.width(short + "…", size) > room) short = short.slice(0, -1);
-  return short.length < 2 ? "" : short + "…";
+  return short.length < 3 ? "" : short + "…";
 }
 
 class Picture {
@@ -210,7 +210,7 @@ class Picture {
     if (f.rowsHeight >= SIZE.row) label("layers", this.rowsBottom - 12);
     p.text("answers", f.left - 8, this.stripTop + SIZE.strip / 2, { fill: theme.ink, align: "right", size: 11, bold: true });
     if (f.changes) label("before", this.wasTop + SIZE.was / 2);
-    if (blocksOf(this.scene).length) label("shown of", this.blockTop + SIZE.block / 2);
+    if (blocksOf(this.scene).length) label("targets", this.blockTop + SIZE.block / 2);
   }
 
   /* Where a run of segments lies, no wider than what is visible needs. */
@@ -296,21 +296,36 @@ class Picture {
         i = Math.max(i + 1, firstBehind(x[fromOf(i)] + tiny) - 1);
         end = toOf(i - 1);
       }
-      fn(from, end, i - begin === 1 ? begin : -1, begin);
+      fn(from, end, i - begin === 1 ? begin : -1, begin, i);
     }
   }
 
   drawRow(boxes, y) {
     const { scene } = this;
-    this.eachVisible(boxes.length, (i) => scene.from[boxes[i]], (i) => scene.to[boxes[i]], (from, to, i, sample) => {
+    this.eachVisible(boxes.length, (i) => scene.from[boxes[i]], (i) => scene.to[boxes[i]], (from, to, i, begin, end) => {
       const [left, right] = this.extent(from, to);
       if (i < 0) {
-        const w = boxes[sample], color = this.theme[colorOf(scene.data, scene.ways.row[scene.face(w)])];
-        this.p.rect(left, y + 2, Math.max(right - left, 1.5), SIZE.box, { fill: color.edge, alpha: 0.55 });
+        const color = this.theme[this.commonColor(begin, end, (k) => scene.face(boxes[k]))];
+        this.p.rect(left, y + 2, Math.max(right - left, 1.5), SIZE.box, { fill: color.tint, stroke: right - left > 3 ? color.edge : undefined });
+        if (right - left <= 3) this.p.rect(left, y + 2, Math.max(right - left, 1.5), SIZE.box, { fill: color.edge });
+        this.countText(end - begin, "region", left, right, y + 2 + SIZE.box / 2, this.theme.ink);
       } else {
         this.drawBox(boxes[i], left, right, y + 2);
       }
     });
+  }
+
+  /* The colour of many that are drawn together: theirs if they have one, else the neutral one. A sample of them is looked at. */
+  commonColor(begin, end, wayOf) {
+    const { scene } = this, at = (k) => colorOf(scene.data, scene.ways.row[wayOf(k)]), first = at(begin);
+    for (let k = begin; k < end; k += Math.max(1, Math.floor((end - begin) / 40))) if (at(k) !== first) return "container";
+    return first;
+  }
+
+  countText(n, what, left, right, y, fill) {
+    const from = Math.max(left, this.f.left), to = Math.min(right, this.right);
+    const shown = to - from > 60 ? fit(this.p, `${plural(n, what)}: zoom in`, to - from - 12) : "";
+    if (shown) this.p.text(shown, from + 6, y, { fill });
   }
 
   drawBox(w, left, right, y) {
@@ -334,15 +349,18 @@ class Picture {
 
   drawStrip() {
     const { p, scene, theme } = this, y = this.stripTop;
-    const from = Math.max(this.px(0), this.f.left), to = Math.min(this.px(scene.axis.width), this.right);
-    p.rect(from, y, to - from, SIZE.strip, { stroke: theme.rule });
-    this.eachVisible(scene.nRanges, (i) => scene.rangeFrom[i], (i) => scene.rangeTo[i], (begin, end, i, sample) => {
-      const [left, right] = this.extent(begin, end), w = scene.rangeWay[i < 0 ? sample : i], row = scene.ways.row[w];
-      const color = theme[colorOf(scene.data, row)], wide = right - left;
+    const edge = Math.max(this.px(0), this.f.left), end = Math.min(this.px(scene.axis.width), this.right);
+    p.rect(edge, y, end - edge, SIZE.strip, { stroke: theme.rule });
+    if (!scene.nRanges && end - edge > 100) p.text("nothing answers", (edge + end) / 2, y + SIZE.strip / 2, { fill: theme.muted, align: "center" });
+    this.eachVisible(scene.nRanges, (i) => scene.rangeFrom[i], (i) => scene.rangeTo[i], (from, to, i, begin, end) => {
+      const [left, right] = this.extent(from, to), wide = right - left;
       if (i < 0) {
-        p.rect(left, y, Math.max(wide, 1.5), SIZE.strip, { fill: color.solid, alpha: 0.8 });
+        const common = theme[this.commonColor(begin, end, (k) => scene.rangeWay[k])];
+        p.rect(left, y, Math.max(wide, 1.5), SIZE.strip, { fill: common.solid });
+        this.countText(end - begin, "range", left, right, y + SIZE.strip / 2, common.text);
         return;
       }
+      const w = scene.rangeWay[i], row = scene.ways.row[w], color = theme[colorOf(scene.data, row)];
       p.rect(left, y, Math.max(wide - (wide > 4 ? 1 : 0), 1.5), SIZE.strip, {
         fill: color.solid,
         hatch: wide > 8 && (scene.ways.attrs[w] & FLAG.READONLY || scene.data.rows.kind[row] === KIND.RESERVED) ? color.text : undefined,

@@ -41,7 +41,7 @@ Object.assign(App.prototype, {
       out.push(make("h3", {}, "Without it"), this.withoutText(answer));
     }
     const losers = answer.candidates.filter((candidate) => candidate.fate !== FATE.WINS);
-    if (losers.length) out.push(make("h3", {}, answer.found ? "Also there, in the order asked" : "What covers it, and shows nothing"), this.loserList(losers));
+    if (losers.length) out.push(make("h3", {}, answer.found ? "Also there, in the order asked" : "What covers it, and does not answer"), this.loserList(losers));
     out.push(make("h3", {}, "Neighbours"), this.neighbours(now.segment));
     const guesses = this.guessesOf(answer);
     if (guesses.length) out.push(make("h3", {}, "Guessed"), this.guessList(guesses));
@@ -58,9 +58,10 @@ Object.assign(App.prototype, {
 
   pointedNote(answer, way) {
     const { scene } = this, row = scene.ways.row[way], face = answer.candidates.find((candidate) => candidate.way === way);
-    const via = scene.ways.up[answer.winner] === way;
-    return make("p", { class: "note" }, make("b", {}, nameText(this.data.name(row))), " ",
-      via ? "is the window that it is seen through." : face ? `does not answer here. ${whyText(scene, face)}` : "is not at this address.");
+    const through = scene.ways.chain(answer.winner).includes(way), inside = answer.candidates.find(({ node }) => chainOf(node).some((n) => n.way === way));
+    const why = face ? `does not answer here: ${whyText(scene, face)}.` : through ? "is what it is seen through."
+      : inside ? `does not answer here: of ${nameText(this.data.name(inside.row))} in it, ${whyText(scene, inside)}.` : "shows nothing here.";
+    return make("p", { class: "note" }, make("b", {}, nameText(this.data.name(row))), " ", why);
   },
 
   winnerFacts(answer, range) {
@@ -74,7 +75,7 @@ Object.assign(App.prototype, {
       [memory ? "RAM offset" : "Offset", code(hex(at) + (memory ? ` in ${nameText(data.text(rows.ram[row]) || data.name(row))}` : ""))],
       ["Access", accessText(data, row, range.attrs)],
       ["Attributes", attrs ? [attrs, given.length ? ` (${given.map(([word, from]) => `${word} because of ${nameText(data.name(from))}`).join(", ")})` : ""].join("") : ""],
-      ["Owner", data.text(rows.owner[row])],
+      ["Owner", ownerText(data.text(rows.owner[row]))],
       ["Source", rows.line[row] ? `line ${rows.line[row]}` : ""],
     ].map(([name, value]) => [name, value]));
   },
@@ -89,8 +90,8 @@ Object.assign(App.prototype, {
   },
 
   withoutText(answer) {
-    const { scene, data } = this;
-    const say = (w) => (w < 0 ? ["nothing would answer"] : [this.regionLink(scene.ways.row[w]), " would answer"]);
+    const { data } = this;
+    const say = (i) => (i < 0 ? ["nothing would answer"] : [this.regionLink(answer.candidates[i].row), " would answer"]);
     const items = [make("p", {}, "If it were disabled, ", ...say(answer.next), ".")];
     for (const { row, next } of answer.without.slice(1))
       if (next !== answer.next && data.rows.kind[row] === KIND.ALIAS) items.push(make("p", {}, `Without ${nameText(data.name(row))}, `, ...say(next), "."));
@@ -100,8 +101,9 @@ Object.assign(App.prototype, {
   loserList(losers) {
     const { scene, data } = this, most = 40;
     const item = (candidate) => {
-      const row = scene.ways.row[candidate.way];
-      return make("li", {}, make("span", { class: "chip " + colorOf(data, row) }), " ", this.regionLink(row), " ", make("code", { class: "muted" }, "+" + hex(candidate.offset)), make("p", {}, whyText(scene, candidate)));
+      const { row } = candidate, why = whyText(scene, candidate);
+      return make("li", {}, make("span", { class: "chip " + colorOf(data, row) }), " ", this.regionLink(row), " ", make("code", { class: "muted" }, "+" + hex(candidate.offset)),
+        make("p", {}, why.startsWith("it ") ? "I" + why.slice(1) + "." : why + "."));
     };
     const list = make("ol", { class: "lost" }, ...losers.slice(0, most).map(item));
     if (losers.length > most) list.append(make("li", { class: "muted" }, `and ${plural(losers.length - most, "more")}`));
@@ -124,9 +126,8 @@ Object.assign(App.prototype, {
   },
 
   guessesOf(answer) {
-    const { data, scene } = this, ids = new Set();
-    for (const { way } of answer.candidates) ids.add(data.rows.id[scene.ways.row[way]]);
-    for (const { way } of answer.candidates) for (let u = scene.ways.up[way]; u >= 0; u = scene.ways.up[u]) ids.add(data.rows.id[scene.ways.row[u]]);
+    const { data } = this, ids = new Set();
+    for (const { node } of answer.candidates) for (const { row } of chainOf(node)) ids.add(data.rows.id[row]);
     return data.guesses.filter(([, region]) => ids.has(region));
   },
 
@@ -151,7 +152,7 @@ Object.assign(App.prototype, {
         ["Shows", rows.kind[row] !== KIND.ALIAS ? "" : target < 0 ? "nothing: it has no target" : make("span", {}, this.regionLink(scene.state.rowOf[target]), " ", make("code", {}, "+" + hex(rows.target_offset[row])))],
         ["Seen", !ways.length ? "nowhere in this space" : `in ${plural(ways.length, "place")}` + (LEAF(rows.kind[row]) ? won ? `, answers in ${won}` : ", answers in none" : "")],
         ["State", rows.flags[row] & FLAG.ENABLED ? "enabled" : "disabled"],
-        ["Owner", data.text(rows.owner[row])],
+        ["Owner", ownerText(data.text(rows.owner[row]))],
         ["Source", rows.line[row] ? `line ${rows.line[row]}` : ""],
       ]),
       make("h3", {}, ways.length ? "Where" : ""), make("ul", {}, ...ways.slice(0, 30).map((w) => make("li", {}, this.link(span(scene.ways.first[w], scene.ways.last[w]), () => {
@@ -173,7 +174,7 @@ Object.assign(App.prototype, {
     out.push(this.facts([...sums].sort().map(([kind, sum]) => [KIND_NAMES[kind], sizeText(sum - 1n)])));
     if (scene.ways.full) out.push(make("p", { class: "note" }, "There are more ways to see regions than can be shown: this is a part."));
     if (group.length > 1) out.push(make("h3", {}, "Spaces with this view"), make("ul", {}, ...group.slice(0, 100).map((name) => make("li", {}, nameText(name)))));
-    if (data.guesses.length) out.push(make("h3", {}, `Guessed: ${plural(data.guesses.length, "thing")} that the source leaves open`), this.guessList(data.guesses));
+    if (data.guesses.length) out.push(make("details", { open: data.guesses.length <= 6 }, make("summary", {}, make("h3", {}, `Guessed: ${plural(data.guesses.length, "thing")} that the source leaves open`)), this.guessList(data.guesses)));
     byId("panel").replaceChildren(...out);
   },
 });

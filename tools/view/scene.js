@@ -45,6 +45,8 @@ class Ways {
     const cut = skip > 0n || left > room;
     const end = left < room ? begin + left : last;
     if (end < this.clipFirst || begin > this.clipLast) return;
+    /* Nothing is seen through itself; what is disabled may go in a circle, and once around is enough. */
+    if (!enabled || !(this.rows.flags[row] & FLAG.ENABLED)) for (let u = up; u >= 0; u = this.up[u]) if (this.row[u] === row) return;
     if (this.row.length >= WAYS_LIMIT || depth > DEPTH_LIMIT) {
       this.full = true;
       return;
@@ -127,8 +129,8 @@ class Axis {
     this.empty = empty;
     this.x = new Float64Array(this.n + 1);
     for (let s = 0; s < this.n; s++) {
-      const bits = (this.end(s) - starts[s]).toString(16).length * 4;
-      this.x[s + 1] = this.x[s] + (empty && empty[s] ? 3 : 2 + bits / 8);
+      const less1 = this.end(s) - starts[s], bits = less1 ? Math.log2(Number(less1)) : 0;
+      this.x[s + 1] = this.x[s] + (empty && empty[s] ? 2 : 1.4 + (bits / 11) ** 1.6);
     }
     this.width = this.x[this.n];
   }
@@ -319,7 +321,8 @@ class Scene {
 
   /*
    * Rows of the picture, from the bottom: each way lies on what is asked after it, so that whoever looks from above sees what
-   * answers. A leaf under an alias that shows nothing else is drawn in the alias's box.
+   * answers. A leaf under an alias that shows nothing else is drawn in the alias's box. Of what is disabled, what is below it
+   * is left out.
    */
   layOut(withDisabled) {
     if (this.laidOut === withDisabled) return;
@@ -333,7 +336,7 @@ class Scene {
         this.shows[ways.up[w]] = w;
     for (let i = ways.n - 1; i >= 0; i--) {
       const w = this.byOrder[i], up = ways.up[w];
-      if ((!ways.enabled[w] && !withDisabled) || (up >= 0 && this.shows[up] === w)) continue;
+      if ((!ways.enabled[w] && (!withDisabled || (up >= 0 && !ways.enabled[up]))) || (up >= 0 && this.shows[up] === w)) continue;
       const level = piles.get(this.from[w], this.to[w]);
       piles.raise(this.from[w], this.to[w], level + 1);
       this.level[w] = level;

@@ -18,4 +18,5 @@ window.gmemView = {
   y: (what) => ({ strip: app.map.picture.stripTop + SIZE.strip / 2, block: app.map.picture.blockTop + 4 })[what],
   row: (level) => app.map.picture.rowTop(level) + SIZE.row / 2,
   explain: (address) => explain(app.scene, BigInt(address)),
+  why: (candidate) => whyText(app.scene, candidate),
 };

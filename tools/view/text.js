@@ -8,22 +8,21 @@ function span(first, last) {
   return first === last ? hex(first) : hex(first) + "–" + hex(last);
 }
 
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
 /* last - first of a size: 2^64 bytes have one that fits. */
 function sizeText(bytesLess1) {
-  let n = bytesLess1 + 1n, unit = 0;
+  const bytes = bytesLess1 + 1n;
+  let n = bytes, unit = 0;
   if (n === TOP + 1n) return "2^64 bytes";
   while (unit < 6 && n >= 1024n && n % 1024n === 0n) {
     n /= 1024n;
     unit++;
   }
-  if (unit) return n + " " + " KMGTPE"[unit] + "iB";
-  if (n < 65536n) return n + (n === 1n ? " byte" : " bytes");
-  let about = Number(n);
-  while (about >= 1024 && unit < 6) {
-    about /= 1024;
-    unit++;
-  }
-  return "about " + about.toFixed(1) + " " + " KMGTPE"[unit] + "iB";
+  if (n < 10000n) return n + " " + (unit ? UNITS[unit] : n === 1n ? "byte" : "bytes");
+  let about = Number(bytes);
+  for (unit = 0; about >= 1024 && unit < 6; unit++) about /= 1024;
+  return "≈ " + about.toFixed(1) + " " + UNITS[unit];
 }
 
 function plural(n, one, many) {
@@ -31,7 +30,12 @@ function plural(n, one, many) {
 }
 
 function nameText(name) {
-  return name === "" ? "(no name)" : name;
+  return name === "" ? "(unnamed)" : name;
+}
+
+/* QEMU's owner:{...} and parent:{...} without the wrapping. */
+function ownerText(owner) {
+  return owner.replace(/^(owner|parent):\{(.*)\}$/, "$2");
 }
 
 function attrsText(scene, row, attrs) {

@@ -62,9 +62,21 @@ function changesOf(before, after) {
     piece.to = after.segmentAt(piece.last) + 1;
     piece.was = piece.a ? nameText(before.data.name(piece.a.row)) : "nothing";
     piece.now = piece.b ? nameText(after.data.name(piece.b.row)) : "nothing";
+    piece.text = changeText(piece);
     piece.color = piece.a ? colorOf(before.data, piece.a.row) : null;
   }
   return pieces;
+}
+
+function changeText({ a, b, was, now }) {
+  if (!a || !b) return a ? was : now;
+  if (a.id !== b.id) return `${was} → ${now}`;
+  const words = [];
+  if (a.base !== b.base) words.push("at another offset");
+  if ((a.attrs ^ b.attrs) & FLAG.READONLY) words.push(b.attrs & FLAG.READONLY ? "now readonly" : "now writable");
+  if ((a.attrs ^ b.attrs) & FLAG.ROMD) words.push(b.attrs & FLAG.ROMD ? "now reads directly" : "now reads through callbacks");
+  if ((a.attrs ^ b.attrs) & FLAG.NONVOLATILE) words.push(b.attrs & FLAG.NONVOLATILE ? "now nonvolatile" : "now volatile");
+  return `${now}, ${words.join(", ")}`;
 }
 
 /* A slot call in words; it removes if its size is 0. */
@@ -157,7 +169,7 @@ class Timeline {
     list.replaceChildren(...pieces.slice(0, most).map((piece) =>
       make("li", { class: piece.what }, make("button", { type: "button", onclick: () => app.goTo(piece.first, piece.last) },
         make("b", { "aria-label": piece.what }, words[piece.what]), " ", make("code", {}, span(piece.first, piece.last)), " ",
-        make("span", {}, piece.what === "new" ? piece.now : piece.what === "gone" ? piece.was : piece.was === piece.now ? `${piece.now}, other offset or attributes` : `${piece.was} → ${piece.now}`)))));
+        make("span", {}, piece.text)))));
     if (pieces.length > most) list.append(make("li", { class: "more" }, `and ${plural(pieces.length - most, "more range")}`));
   }
 

@@ -31,6 +31,11 @@ void *alloc_zeroed(size_t n, size_t size)
     return needed(calloc(n ? n : 1, size ? size : 1));
 }
 
+void *alloc_again(void *memory, size_t size)
+{
+    return needed(realloc(memory, size));
+}
+
 char *alloc_bytes(const char *bytes, size_t n)
 {
     char *copy = needed(malloc(n + 1));

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 void *alloc_zeroed(size_t n, size_t size);
+void *alloc_again(void *memory, size_t size);   /* realloc(3) */
 char *alloc_text(const char *text);             /* a copy */
 char *alloc_bytes(const char *bytes, size_t n); /* a copy, NUL added */
 char *alloc_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -23,22 +23,6 @@ struct findings {
     const char *not_replayed;         /* else why */
 };
 
-static const char help[] =
-    "usage: gmem trace [--json] FILE\n"
-    "\n"
-    "Statistics of a trace of memory slots, as QEMU and gmem-pc write them: calls, bytes removed and put back, for\n"
-    "each configuration write; calls that break the kernel's rules; and what libgmem-kvm would have called instead.\n"
-    "\n"
-    "  FILE             a trace with the events kvm_set_user_memory and, better, pci_cfg_write; - is standard input\n"
-    "  --json           JSON (\"gmem-trace\" in docs/json.md)\n"
-    "  --color[=WHEN]   always, never or auto\n"
-    "  --help           this text\n"
-    "\n"
-    "Exit status: 0, 1 if the trace breaks a rule or a call failed, 2 for usage or bad input.\n"
-    "\n"
-    "  qemu-system-x86_64 -accel kvm -trace kvm_set_user_memory -trace pci_cfg_write -D boot.trace ...\n"
-    "  gmem trace boot.trace\n";
-
 /* --- text --- */
 
 static void print_count(const char *what, const struct findings *findings, size_t trace, size_t reference, size_t keep)
@@ -304,16 +288,10 @@ int cmd_trace(int argc, char **argv)
     struct slot_replay replay;
     struct findings findings = {.trace = &trace, .report = &report, .replay = &replay};
     struct problem problem;
-    int status = options_parse(argc, argv, OPT_INPUT | OPT_JSON, 0, NULL, NULL, NULL, &options);
+    int status = options_parse(argc, argv, OPT_FILE | OPT_JSON, 0, NULL, NULL, NULL, &options);
 
-    if (status == 0 && options.help)
-        fputs(help, stdout);
     if (status >= 0)
-        return status ? status : output_end(0);
-    if (!options.inputs[0].path || options.inputs[0].flat || options.inputs[0].at != SIZE_MAX) {
-        problem_at(&problem, NULL, 0, "trace takes a FILE alone, without --flat, --qmp and --at");
-        return bad_input(&problem);
-    }
+        return status;
     if (!read_trace(&options.inputs[0], &trace, &problem))
         return bad_input(&problem);
     slotcheck(&trace, &report);

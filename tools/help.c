@@ -57,37 +57,48 @@ static const struct help commands[] = {
         .name = "check",
         .synopsis = "[OPTION...] FILE",
         .summary = "render a tree and compare with the flat dump of the same machine",
-        .about = "Renders the tree and compares each view, range for range, with what QEMU's `info mtree -f` printed,\n"
-                 "and lists what the text leaves open and how it was settled. FILE may hold both dumps.\n"
+        .about = "Renders the tree and compares each view, range for range, with what QEMU's `info mtree -f` printed;\n"
+                 "shows differences side by side, and says what the text leaves open and how it was settled. The flat\n"
+                 "dump comes with --flat, in FILE itself or from a running QEMU.\n"
                  "Exit status: 0 all views are exact, 1 some differ, 2 bad input.\n",
-        .options = "",
-        .understood = OPT_INPUT | OPT_SPACE | OPT_JSON,
+        .options = "      --no-infer        render by rules alone; the flat dump is only compared with\n"
+                   "      --quiet           only the summary\n"
+                   "      --verbose         list all that was settled, however much it is\n",
+        .understood = OPT_INPUT | OPT_JSON,
         .examples = "  gmem check mtree.txt --flat flat.txt\n"
+                    "  gmem check --no-infer mtree.txt -f flat.txt    how far rules alone come\n"
                     "  gmem check --qmp qmp.sock\n",
     },
     {
         .name = "explain",
-        .synopsis = "[OPTION...] ADDR FILE",
+        .synopsis = "[OPTION...] WHAT FILE",
         .summary = "say who answers at an address, and why nobody else does",
-        .about = "Says which region answers at ADDR, its offset there and the aliases it is seen through; what else\n"
-                 "covers the address, in the order in which it would be asked, and why it lost; what would answer if\n"
-                 "the winner were disabled; and the nearest neighbours.\n"
-                 "Exit status: 0 something answers, 1 nothing does, 2 bad input.\n",
-        .options = "",
+        .about =
+            "Says which region answers, its offset there and the aliases that it is seen through; what else covers "
+            "the\n"
+            "address, in the order in which it would be asked, and why it lost; what would answer if the winner were\n"
+            "disabled; and the nearest neighbours. WHAT is an address (0xc0000, 768K, 00000000000c0000), a range\n"
+            "FIRST-LAST or FIRST+SIZE, or NAME:OFFSET: where in all spaces that byte of a region is seen.\n"
+            "Exit status: 0 something answers, 1 nothing does, 2 bad input.\n",
+        .options = "      --all-spaces      in every space; without it and --space, in \"memory\" or the first\n"
+                   "      --limit N         at most so many ranges of a range, or places of a region\n",
         .understood = OPT_INPUT | OPT_SPACE | OPT_JSON,
         .examples = "  gmem explain 0xf0000 mtree.txt\n"
-                    "  gmem explain 768K --space memory mtree.txt --flat flat.txt\n",
+                    "  gmem explain 768K --all-spaces mtree.txt --flat flat.txt\n"
+                    "  gmem explain 0xa0000+128K mtree.txt    each range there\n"
+                    "  gmem explain pc.bios:0x3fff0 mtree.txt where the reset vector's byte is seen\n",
     },
     {
         .name = "diff",
         .synopsis = "[OPTION...] A B",
         .summary = "compare two maps, and say which slot calls the change costs",
         .about =
-            "Compares two maps: the ranges that are gone, new and changed, the calls that listeners get when the\n"
-            "one becomes the other, and the slot operations of both policies with the bytes that they remove.\n"
+            "Compares two maps: the ranges that are gone (-), new (+) and changed (~), the calls that listeners get\n"
+            "when the one becomes the other in one commit, the slot operations of both policies with the bytes that\n"
+            "they remove, and the regions that differ. With --space: of that space only, and without the regions.\n"
             "--flat and --at belong to the FILE they follow or, where one stands before the first, that follows them.\n"
             "Exit status: 0 the same, 1 they differ, 2 bad input.\n",
-        .options = "",
+        .options = "      --summary         numbers only\n",
         .understood = OPT_INPUT | OPT_TWO | OPT_SPACE | OPT_JSON,
         .examples = "  gmem diff before.txt after.txt\n"
                     "  gmem diff a.txt --flat a-flat.txt b.txt --flat b-flat.txt\n"
@@ -97,24 +108,36 @@ static const struct help commands[] = {
         .name = "trace",
         .synopsis = "[OPTION...] FILE",
         .summary = "count and check the slot calls of a trace",
-        .about =
-            "Reads a trace of kvm_set_user_memory and pci_cfg_write lines: counts calls, removals and the bytes\n"
-            "removed and put back, for each configuration write too; checks what the kernel demands of slots; and\n"
-            "says what the policy keep would have done.\n"
-            "Exit status: 0 well, 1 a rule is broken, 2 bad input.\n",
+        .about = "Statistics of a trace of memory slots, as QEMU and gmem-pc write them: calls, bytes removed and put\n"
+                 "back, for each configuration write too; calls that break the kernel's rules; and what libgmem-kvm\n"
+                 "would have called instead. FILE has the events kvm_set_user_memory and, better, pci_cfg_write; - is\n"
+                 "standard input.\n"
+                 "Exit status: 0 well, 1 a rule is broken or a call failed, 2 bad input.\n",
         .options = "",
-        .understood = OPT_INPUT | OPT_JSON,
-        .examples = "  gmem trace boot.trace\n",
+        .understood = OPT_FILE | OPT_JSON,
+        .examples = "  gmem trace boot.trace                  of qemu-system-x86_64 -accel kvm -D boot.trace\n"
+                    "                                         -trace kvm_set_user_memory -trace pci_cfg_write ...\n"
+                    "  gmem trace --json - <boot.trace        for programs\n",
     },
     {
         .name = "draw",
         .synopsis = "[OPTION...] FILE -o OUT",
         .summary = "draw the map, as an SVG or as an HTML page",
-        .about = "Draws the map: an axis with its gaps folded, layers by priority, who answers on the bottom line.\n",
-        .options = "  -o, --output OUT      where the picture goes; - is standard output\n",
+        .about =
+            "Draws the map: an axis of addresses with its gaps folded, layers by priority, who answers on the\n"
+            "bottom line, aliases with their targets. An HTML page needs nothing else; it zooms, searches and\n"
+            "explains, and with --timeline has a slider over a boot. OUT's ending says which of both it is to be.\n",
+        .options = "  -o, --output OUT      where the picture goes; - is standard output\n"
+                   "      --svg             an SVG, whatever OUT's ending is\n"
+                   "      --html            an HTML page\n"
+                   "      --timeline TRACE  in place of FILE: all steps of a trace or recording, as an HTML page\n"
+                   "      --range RANGE     only the addresses FIRST-LAST, or FIRST+SIZE\n"
+                   "      --title TEXT      what stands above it, in place of FILE's name\n"
+                   "      --width N         of an SVG: pixels\n",
         .understood = OPT_INPUT | OPT_SPACE,
         .examples = "  gmem draw mtree.txt -o map.html\n"
-                    "  gmem draw --space memory mtree.txt -o map.svg\n",
+                    "  gmem draw --space memory --range 0-1M mtree.txt -o map.svg\n"
+                    "  gmem draw --timeline boot.trace -o boot.html\n",
     },
 };
 
@@ -158,15 +181,15 @@ static void input(unsigned understood)
 {
     if (!(understood & OPT_INPUT))
         return;
-    fputs("\nInput:\n"
-          "  FILE                  QEMU's `info mtree` in any form, perhaps with `info mtree -f` in the same file; "
-          "JSON of\n"
-          "                        gmem tree; a trace of kvm_set_user_memory lines; a recording of gmem-pc; - for\n"
-          "                        standard input\n"
-          "  -f, --flat FLAT       the `info mtree -f` of the same machine, which settles what the tree leaves open\n"
-          "      --qmp SOCKET      in place of FILE: a running QEMU, by the path or HOST:PORT of its QMP socket\n"
-          "      --at N            of a trace or recording: the map after the first N steps, not after all\n",
-          stdout);
+    fputs(
+        "\nInput:\n"
+        "  FILE                  QEMU's `info mtree` in any form, perhaps with `info mtree -f` in the same file; the\n"
+        "                        JSON of gmem tree; a trace of kvm_set_user_memory lines; a recording of gmem-pc;\n"
+        "                        - for standard input\n"
+        "  -f, --flat FLAT       the `info mtree -f` of the same machine, which settles what the tree leaves open\n"
+        "      --qmp SOCKET      in place of FILE: a running QEMU, by the path or HOST:PORT of its QMP socket\n"
+        "      --at N            of a trace or recording: the map after the first N steps, not after all\n",
+        stdout);
 }
 
 int help_command(const char *command)

@@ -1,99 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns nothing. One thread.
+ * Owns what its parts hand on, until it returns. One thread.
  *
- * Each region is taken from where it is printed first: in a space's tree, else in a section of its own.
+ * First what is in what and what lines are the same region, then what each alias shows; then the flat dump, if there is one, settles what
+ * is open, and rules settle the rest. Nothing is taken over from the flat dump: it only decides between what the text allows.
  */
-#include "infer.h"
+#include "infer_parts.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "alloc.h"
 
-static bool has_children(const struct mtree *mtree, size_t node)
-{
-    return node + 1 < mtree->n_nodes && mtree->nodes[node + 1].parent == node;
-}
-
-static enum gmem_kind kind_of(const struct mtree *mtree, size_t node)
-{
-    switch (mtree->nodes[node].type) {
-    case MTREE_RAM:
-        return GMEM_KIND_RAM;
-    case MTREE_ROM:
-    case MTREE_READONLY:
-        return GMEM_KIND_ROM;
-    case MTREE_ROMD:
-    case MTREE_WRITEONLY:
-        return GMEM_KIND_ROMD;
-    case MTREE_RAMD:
-        return GMEM_KIND_RAM_DEVICE;
-    case MTREE_IO:
-    case MTREE_READWRITE:
-    case MTREE_NOACCESS:
-        break;
-    }
-    return has_children(mtree, node) ? GMEM_KIND_CONTAINER : GMEM_KIND_MMIO;
-}
-
-static void take_node(const struct mtree *mtree, size_t n, size_t *region_of, struct topology *topology)
-{
-    const struct mtree_node *node = &mtree->nodes[n];
-    size_t index = topology_add_region(topology);
-    struct topo_region *region = &topology->regions[index];
-    uint64_t base = 0;
-
-    region_of[n] = index;
-    if (node->parent != SIZE_MAX) {
-        region->parent = region_of[node->parent];
-        base = mtree->nodes[node->parent].first;
-    }
-    region->line = node->line;
-    region->name = alloc_text(node->name);
-    region->owner = node->owner ? alloc_text(node->owner) : NULL;
-    region->kind = node->target ? GMEM_KIND_ALIAS : kind_of(mtree, n);
-    region->rank = (uint32_t)index;
-    region->offset = node->first - base;
-    region->size = node->last - node->first == UINT64_MAX ? GMEM_SIZE_ALL : GMEM_SIZE(node->last - node->first + 1);
-    region->priority = node->priority;
-    region->enabled = !node->disabled;
-    region->nonvolatile = node->nonvolatile;
-    region->readonly = region->kind == GMEM_KIND_ROM;
-    region->target_offset = node->target_first;
-    if (region->kind == GMEM_KIND_MMIO)
-        topology_guess(topology, index, SETTLED_RULE, "%s answers accesses: it has no subregions", node->name);
-}
-
 bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topology *topology, struct problem *problem)
 {
-    size_t *region_of = alloc_zeroed(mtree->n_nodes, sizeof(*region_of));
+    struct infer in = {.mtree = mtree, .flat = flat, .topology = topology, .problem = problem};
+    bool ok;
 
-    (void)flat;
     *topology = (struct topology){.source = alloc_text(mtree->source)};
-    for (size_t i = 0; i < mtree->n_nodes; i++)
-        take_node(mtree, i, region_of, topology);
-    for (size_t i = 0; i < mtree->n_sections; i++) {
-        const struct mtree_section *section = &mtree->sections[i];
-
-        for (size_t k = 0; !section->region && k < section->n_names; k++)
-            topology_add_space(topology, section->names[k],
-                               section->n_nodes ? region_of[section->first_node] : NOWHERE);
+    in.parent = alloc_zeroed(mtree->n_nodes, sizeof(*in.parent));
+    in.gap = alloc_zeroed(mtree->n_nodes, sizeof(*in.gap));
+    in.canon = alloc_zeroed(mtree->n_nodes, sizeof(*in.canon));
+    in.region_of = alloc_zeroed(mtree->n_nodes, sizeof(*in.region_of));
+    in.root_of = alloc_zeroed(mtree->n_sections, sizeof(*in.root_of));
+    in.twin_of = alloc_zeroed(mtree->n_sections, sizeof(*in.twin_of));
+    for (size_t i = 0; i < mtree->n_sections; i++)
+        in.twin_of[i] = NOWHERE;
+    infer_nest(&in);
+    infer_same(&in);
+    infer_regions(&in);
+    ok = infer_aliases(&in);
+    for (size_t i = 0; ok && i < topology->n_regions; i++) {
+        if (topology->regions[i].parent != NOWHERE)
+            in.regions[topology->regions[i].parent].parent_of_some = true;
+        if (topology->regions[i].target != NOWHERE)
+            in.regions[topology->regions[i].target].aliased = true;
     }
-    for (size_t i = 0; i < mtree->n_nodes; i++) {
-        struct topo_region *region = &topology->regions[region_of[i]];
-
-        for (size_t k = 0; mtree->nodes[i].target && k < mtree->n_nodes && region->target == NOWHERE; k++)
-            if (!mtree->nodes[k].target && strcmp(mtree->nodes[k].name, mtree->nodes[i].target) == 0)
-                region->target = region_of[k];
-        if (mtree->nodes[i].target && region->target == NOWHERE) {
-            problem_at(problem, mtree->source, region->line,
-                       "no region named \"%s\" is printed, which this is an alias of", mtree->nodes[i].target);
-            free(region_of);
-            topology_free(topology);
-            return false;
-        }
+    ok = ok && (!flat || infer_flat(&in));
+    if (ok)
+        infer_rules(&in);
+    else
+        topology_free(topology);
+    free(in.parent);
+    free(in.gap);
+    free(in.canon);
+    free(in.region_of);
+    free(in.root_of);
+    free(in.regions);
+    for (size_t i = 0; i < in.n_choices; i++) {
+        free(in.choices[i].candidates);
+        free(in.choices[i].costs);
     }
-    free(region_of);
-    return true;
+    free(in.choices);
+    for (size_t i = 0; i < in.n_twins; i++)
+        free(in.twins[i].nodes);
+    free(in.twins);
+    free(in.twin_of);
+    free(in.view_of);
+    return ok;
 }

@@ -45,8 +45,9 @@ static char next(struct scan *scan)
             while (scan->at < scan->end && *scan->at != '"')
                 scan->at += *scan->at == '\\' && scan->end - scan->at > 1 ? 2 : 1;
             scan->length = (size_t)(scan->at - scan->string);
-            if (scan->at < scan->end)
-                scan->at++;
+            if (scan->at == scan->end)
+                return 0;
+            scan->at++;
             return c;
         case '\0':
             return '?';

@@ -4,6 +4,7 @@
  */
 #include "load.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static bool flat_checked(const struct source *flat, struct problem *problem)
     case SOURCE_FLAT:
         return true;
     case SOURCE_MTREE:
-        if (memmem(flat->text, flat->size, "FlatView #", 10))
+        if (flatdump_is_in(flat))
             return true;
         return problem_at(problem, flat->name, 0,
                           "this is `info mtree`; --flat takes `info mtree -f` of the same machine");
@@ -32,8 +33,8 @@ static bool flat_checked(const struct source *flat, struct problem *problem)
     }
 }
 
-static bool load_mtree(const struct source *tree, const struct source *flat, struct loaded *loaded,
-                       struct problem *problem)
+static bool load_mtree(const struct source *tree, const struct source *flat, const struct input *input,
+                       struct loaded *loaded, struct problem *problem)
 {
     struct mtree mtree;
     bool ok;
@@ -45,7 +46,7 @@ static bool load_mtree(const struct source *tree, const struct source *flat, str
     }
     if (!mtree_parse(tree, &mtree, problem))
         return false;
-    ok = infer(&mtree, loaded->has_flat ? &loaded->flat : NULL, &loaded->topology, problem);
+    ok = infer(&mtree, loaded->has_flat && !input->no_infer ? &loaded->flat : NULL, &loaded->topology, problem);
     mtree_free(&mtree);
     return ok;
 }
@@ -88,9 +89,9 @@ static bool load_source(const struct source *source, const struct source *flat, 
         return problem_at(problem, source->name, 0, "--at goes with a trace or a recording; this is one moment");
     switch (loaded->kind) {
     case SOURCE_MTREE:
-        if (!flat && memmem(source->text, source->size, "\nFlatView #", 11))
+        if (!flat && flatdump_is_in(source))
             flat = source;
-        return load_mtree(source, flat, loaded, problem);
+        return load_mtree(source, flat, input, loaded, problem);
     case SOURCE_JSON:
         return jsontree_parse(source, &loaded->topology, problem);
     case SOURCE_TRACE:
@@ -100,12 +101,35 @@ static bool load_source(const struct source *source, const struct source *flat, 
         return problem_at(problem, source->name, 0,
                           "a flat dump alone has no tree: give `info mtree` of the same machine, and this with --flat");
     case SOURCE_EMPTY:
-        return problem_at(problem, source->name, 0, "it is empty");
     case SOURCE_UNKNOWN:
         break;
     }
-    return problem_at(problem, source->name, 1,
-                      "neither `info mtree`, the JSON of gmem, a trace of slots nor a recording of gmem-pc");
+    return source_refuse(source, problem);
+}
+
+static void *nothing(void *opaque)
+{
+    return opaque;
+}
+
+/*
+ * Where there is too little memory for the thread in which liburcu frees what the library gave up, liburcu ends the process by a
+ * signal. Here this is found out first: the stack of a thread that has ended is kept for the next one, and what is allocated for
+ * the first vm is there for all.
+ */
+static void make_room(void)
+{
+    void *spare = alloc_zeroed(1, 1 << 18);
+    pthread_t thread;
+    gmem_vm *vm;
+
+    if (pthread_create(&thread, NULL, nothing, NULL) != 0)
+        alloc_failed();
+    pthread_join(thread, NULL);
+    free(spare);
+    if (gmem_vm_create(NULL, &vm) != 0)
+        alloc_failed();
+    gmem_vm_destroy(vm);
 }
 
 bool load(const struct input *input, struct loaded *loaded, struct problem *problem)
@@ -114,6 +138,7 @@ bool load(const struct input *input, struct loaded *loaded, struct problem *prob
     bool ok;
 
     *loaded = (struct loaded){0};
+    make_room();
     if (input->qmp) {
         progress("asking %s", input->qmp);
         ok = qmp_read(input->qmp, &source, &flat, problem);

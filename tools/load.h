@@ -13,6 +13,7 @@ struct input {
     const char *path; /* a file, or "-"; NULL with qmp */
     const char *flat; /* a flat dump of the same machine, or NULL */
     const char *qmp;  /* socket of a running QEMU, asked in place of path; or NULL */
+    bool no_infer;    /* the flat dump is read, but nothing is concluded from it */
     size_t at;        /* of a trace or recording: how many of its steps; SIZE_MAX: all */
 };
 

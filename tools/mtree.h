@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * QEMU's `info mtree` as text says it, line for line, before anything is concluded from it: sections, and in each the
- * nodes in the order of their lines. All forms: plain, -D, -o, and access (RW, R-) in place of the type as in 2012.
+ * nodes in the order of their lines. All forms: plain, -D, -o, with access (RW, R-) in place of the type as earlier releases print, and with
+ * bare names as headings as the first ones did; within whatever a terminal session put around it (dumptext.h).
  */
 #ifndef MTREE_H
 #define MTREE_H
@@ -11,12 +12,12 @@
 #include "source.h"
 
 enum mtree_type {
-    MTREE_IO,        /* "i/o": a container, device registers, or anything else without memory */
-    MTREE_RAM,       /* "ram" */
-    MTREE_ROM,       /* "rom" */
-    MTREE_ROMD,      /* "romd" */
-    MTREE_RAMD,      /* "ramd" */
-    MTREE_READWRITE, /* "RW": 2012's for what can be read and written, memory or not */
+    MTREE_IO,   /* "i/o": a container, device registers, or anything else without memory; "container", "reserved" */
+    MTREE_RAM,  /* "ram" */
+    MTREE_ROM,  /* "rom" */
+    MTREE_ROMD, /* "romd" */
+    MTREE_RAMD, /* "ramd" */
+    MTREE_READWRITE, /* "RW": of earlier releases: can be read and written, memory or not; also where nothing is said, as in the first */
     MTREE_READONLY,  /* "R-" */
     MTREE_WRITEONLY, /* "-W": a ROM device that does not read directly now */
     MTREE_NOACCESS,  /* "--" */
@@ -56,7 +57,10 @@ struct mtree {
     bool shows_owner;
 };
 
-/* Lines of an `info mtree -f` in the same text are skipped. False: a line that makes no sense. */
+/*
+ * Lines of an `info mtree -f` in the same text are skipped, before and after the tree. Of several trees the last is taken: a
+ * session's last answer. False: a line that makes no sense, none at all, or the text is cut off in the middle of one.
+ */
 bool mtree_parse(const struct source *source, struct mtree *mtree, struct problem *problem);
 void mtree_free(struct mtree *mtree);
 

@@ -199,7 +199,7 @@ static bool add_input(struct parser *parser, const char *path, const char *qmp)
 {
     struct options *ret = parser->ret;
 
-    if (!(parser->understood & OPT_INPUT) || ret->n_inputs == parser->inputs_max)
+    if (!(parser->understood & (OPT_INPUT | OPT_FILE)) || ret->n_inputs == parser->inputs_max)
         return problem_at(&parser->problem, NULL, 0, "%s\"%s\" is one argument too many", qmp ? "--qmp " : "",
                           path ? path : qmp);
     if (path && ret->n_inputs == 1 && strcmp(path, "-") == 0 && ret->inputs[0].path &&
@@ -273,10 +273,13 @@ static bool complete(struct parser *parser)
 
     if (ret->n_operands < parser->operands)
         return problem_at(&parser->problem, NULL, 0, "an argument is missing: %s", help_synopsis(parser->argv[0]));
-    if (parser->understood & OPT_INPUT && !(parser->understood & OPT_OPTIONAL) && ret->n_inputs < parser->inputs_max)
-        return problem_at(&parser->problem, NULL, 0,
+    if (parser->understood & (OPT_INPUT | OPT_FILE) && !(parser->understood & OPT_OPTIONAL) &&
+        ret->n_inputs < parser->inputs_max)
+        return problem_at(&parser->problem, NULL, 0, "%s",
                           ret->n_inputs ? "the second FILE is missing"
-                                        : "no FILE is given (- is standard input, --qmp SOCKET a running QEMU)");
+                          : parser->understood & OPT_INPUT
+                              ? "no FILE is given (- is standard input, --qmp SOCKET a running QEMU)"
+                              : "no FILE is given (- is standard input)");
     if ((parser->flat || parser->at) && ret->n_inputs == 0)
         return wrong(parser, "--%s is there without a FILE that it belongs to", parser->flat ? "flat" : "at");
     if ((parser->flat || parser->at) && !take_waiting(parser))

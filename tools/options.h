@@ -17,6 +17,8 @@
 #define OPT_TWO 0x08u      /* with OPT_INPUT: two FILEs */
 #define OPT_OPTIONAL 0x10u /* with OPT_INPUT: there may be fewer FILEs; the command looks at n_inputs */
 
+#define OPT_FILE 0x20u /* one FILE, without the options of OPT_INPUT */
+
 #define OPTION_OWN 0x200 /* values of a command's own long options begin here; a letter is a short option too */
 
 struct options {

@@ -10,46 +10,104 @@
 #include <string.h>
 
 #include "alloc.h"
-#include "jsonscan.h"
+
+/* Of the text's first bytes, from the line that begins at it. */
+static bool check_text(const char *name, const char *text, size_t size, struct problem *problem)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *what;
+    } others[] = {
+        {"\xff\xfe", 2, "UTF-16: save it as UTF-8 (in PowerShell: | Out-File -Encoding utf8 FILE)"},
+        {"\xfe\xff", 2, "UTF-16: save it as UTF-8"},
+        {"\x1f\x8b", 2, "compressed: give what gunzip makes of it"},
+        {"\x28\xb5\x2f\xfd", 4, "compressed: give what unzstd makes of it"},
+        {"\xfd"
+         "7zXZ",
+         5, "compressed: give what unxz makes of it"},
+        {"\x7f"
+         "ELF",
+         4, "a program, not a text"},
+    };
+    const char *nul = memchr(text, '\0', size);
+    size_t line = 1;
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (size >= others[i].n && memcmp(text, others[i].bytes, others[i].n) == 0)
+            return problem_at(problem, name, 1, "this is %s", others[i].what);
+    if (!nul)
+        return true;
+    for (const char *p = text; (p = memchr(p, '\n', (size_t)(nul - p))); p++)
+        line++;
+    return problem_at(problem, name, line, "a NUL byte: this is no text, or a damaged one");
+}
+
+bool source_is_text(const struct source *source, struct problem *problem)
+{
+    return check_text(source->name, source->text, source->size, problem);
+}
+
+/* All that can be read, in *ret_text; or an errno value, or -1: too much, or -2: no text, and *problem says why. */
+static int read_all(FILE *file, const char *name, char **ret_text, size_t *ret_size, struct problem *problem)
+{
+    size_t size = 0, room = 65536;
+    char *text = alloc_zeroed(1, room + 1);
+    int error = 0;
+
+    for (;;) {
+        size_t n = fread(text + size, 1, room - size, file);
+
+        if (ferror(file))
+            error = errno ? errno : EIO;
+        else if (n && !size && !check_text(name, text, n, problem))
+            error = -2;
+        size += n;
+        if (!error && size > SOURCE_MAX)
+            error = -1;
+        if (error || n == 0)
+            break;
+        if (size == room) {
+            room *= 2;
+            text = alloc_again(text, room + 1);
+        }
+    }
+    if (error) {
+        free(text);
+        return error;
+    }
+    text[size] = '\0';
+    *ret_text = text;
+    *ret_size = size;
+    return 0;
+}
 
 bool source_read(const char *path, struct source *source, struct problem *problem)
 {
     bool standard = strcmp(path, "-") == 0;
     const char *name = standard ? "standard input" : path;
     FILE *file = standard ? stdin : fopen(path, "re");
-    char *text = NULL;
-    size_t size = 0, room = 0;
+    char *text;
+    size_t size;
+    int error;
 
     if (!file)
         return problem_at(problem, name, 0, "%s", strerror(errno));
-    for (;;) {
-        if (size == room) {
-            room = room ? 2 * room : 65536;
-            text = realloc(text, room + 1);
-            if (!text) {
-                fputs("gmem: out of memory\n", stderr);
-                exit(1);
-            }
-        }
-        size_t n = fread(text + size, 1, room - size, file);
-
-        size += n;
-        if (n == 0 || size > SOURCE_MAX)
-            break;
-    }
-    int error = ferror(file) ? errno : 0;
-
+    error = read_all(file, name, &text, &size, problem);
     if (!standard)
         fclose(file);
-    if (error || size > SOURCE_MAX) {
-        free(text);
-        if (error)
-            return problem_at(problem, name, 0, "%s", strerror(error));
+    if (error == -1)
         return problem_at(problem, name, 0, "larger than the %zu MiB that are read", SOURCE_MAX >> 20);
+    if (error > 0)
+        return problem_at(problem, name, 0, "%s", strerror(error));
+    if (error)
+        return false;
+    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        size -= 3;
+        memmove(text, text + 3, size + 1);
     }
-    text[size] = '\0';
     *source = (struct source){.name = alloc_text(name), .text = text, .size = size};
-    return true;
+    return source_is_text(source, problem) || (source_free(source), false);
 }
 
 void source_free(struct source *source)
@@ -80,39 +138,4 @@ bool lines_next(struct lines *lines, const char **ret_line, size_t *ret_length)
         length--;
     *ret_length = length;
     return true;
-}
-
-static bool begins(const char *line, size_t length, const char *word)
-{
-    size_t n = strlen(word);
-
-    return length >= n && memcmp(line, word, n) == 0;
-}
-
-enum source_kind source_kind(const struct source *source)
-{
-    enum source_kind kind = SOURCE_EMPTY;
-    struct lines lines;
-    const char *line;
-    size_t length;
-
-    if (source->text[strspn(source->text, " \t\r\n")] == '{')
-        return jsonscan_member_is(source->text, source->size, "format", "gmem-recording") ? SOURCE_RECORDING
-                                                                                          : SOURCE_JSON;
-    lines_begin(&lines, source->text, source->size);
-    while (lines_next(&lines, &line, &length)) {
-        if (strspn(line, " \t\r") >= length)
-            continue;
-        if (begins(line, length, "address-space") || begins(line, length, "memory-region") ||
-            begins(line, length, "memory"))
-            return SOURCE_MTREE;
-        if (begins(line, length, "FlatView #"))
-            kind = SOURCE_FLAT;
-        else if (kind != SOURCE_FLAT &&
-                 (memmem(line, length, "kvm_set_user_memory", 19) || memmem(line, length, "pci_cfg_write", 13)))
-            return SOURCE_TRACE;
-        else if (kind == SOURCE_EMPTY)
-            kind = SOURCE_UNKNOWN;
-    }
-    return kind;
 }

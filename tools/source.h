@@ -17,8 +17,14 @@ struct source {
     size_t size;
 };
 
-/* False: it can't be read (what errno says), is a directory, or larger than SOURCE_MAX. */
+/*
+ * A pipe is read to its end. A byte order mark of UTF-8 is left out. False: it can't be read (what errno says), is a directory,
+ * larger than SOURCE_MAX, or no text: that is said as soon as its first bytes are there.
+ */
 bool source_read(const char *path, struct source *source, struct problem *problem);
+
+/* False: it holds a NUL, with the line; or is UTF-16 or compressed, which is said. */
+bool source_is_text(const struct source *source, struct problem *problem);
 void source_free(struct source *source);
 
 /* What is in it, by its first lines that say so. */
@@ -32,6 +38,12 @@ enum source_kind {
     SOURCE_UNKNOWN,
 };
 enum source_kind source_kind(const struct source *source);
+
+/* How much of a text is looked through for a line that says what it is. */
+#define SOURCE_KIND_MAX ((size_t)1 << 20)
+
+/* Of kind UNKNOWN or EMPTY: what is wrong and what would be right. False. */
+bool source_refuse(const struct source *source, struct problem *problem);
 
 /* The lines of a text, one by one. A line has neither its newline nor a carriage return before that. */
 struct lines {

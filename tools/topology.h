@@ -51,7 +51,8 @@ struct topo_guess {
     size_t line;   /* of the source; 0: none */
     size_t region; /* that it is about, or NOWHERE */
     enum settled by;
-    char *text; /* a sentence: what was taken, and why */
+    bool against_rule; /* by the flat dump: the rule would have taken something else */
+    char *text;        /* a sentence: what was taken, and why */
 };
 
 struct topology {

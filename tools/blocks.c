@@ -2,7 +2,8 @@
 /*
  * Owns references on the blocks and the addresses reserved for them. One thread.
  *
- * All blocks are in one mapping: one for each would run into the kernel's limit of mappings.
+ * All blocks are in one mapping: one for each would run into the kernel's limit of mappings. Of more than there is address space for,
+ * a page is reserved, and all blocks begin there: nobody touches them, and where they are in the guest does not depend on it.
  */
 #include "blocks.h"
 
@@ -80,6 +81,10 @@ static bool reserve(const struct user *users, size_t n, uint64_t page, struct bl
         return true;
     blocks->memory = mmap(NULL, sum, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (blocks->memory == MAP_FAILED) {
+        sum = page;
+        blocks->memory = mmap(NULL, sum, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    if (blocks->memory == MAP_FAILED) {
         blocks->memory = NULL;
         return problem_at(problem, topology->source, 0, "its memory, %llu bytes, can't be reserved: %s",
                           (unsigned long long)sum, strerror(errno));
@@ -126,7 +131,7 @@ bool blocks_create(const struct topology *topology, gmem_vm *vm, struct blocks *
         int err;
 
         k = shared(users + i, n - i);
-        err = create(vm, users + i, k, (char *)blocks->memory + used, blocks);
+        err = create(vm, users + i, k, (char *)blocks->memory + (blocks->size > page ? used : 0), blocks);
         if (err)
             good = problem_at(problem, topology->source, users[i].region->line, "%s: its RAM block: %s",
                               users[i].region->name, gmem_strerror(err));

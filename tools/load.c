@@ -22,7 +22,7 @@ static bool flat_checked(const struct source *flat, struct problem *problem)
     case SOURCE_FLAT:
         return true;
     case SOURCE_MTREE:
-        if (memmem(flat->text, flat->size, "FlatView #", 10))
+        if (flatdump_is_in(flat))
             return true;
         return problem_at(problem, flat->name, 0,
                           "this is `info mtree`; --flat takes `info mtree -f` of the same machine");

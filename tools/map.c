@@ -3,7 +3,8 @@
  * Owns the vm, its regions and spaces, and its RAM blocks, until map_free(). One thread.
  *
  * What the library refuses and a dump may hold is put differently without changing what is seen: what reaches past 2^64 is
- * cut there; an alias without a target is an empty container.
+ * cut there; an alias without a target is an empty container; an alias of what it lies in itself is a container of aliases
+ * (circles.c). Memory of more than can be reserved has host addresses all the same, which overlap: nobody may touch any.
  */
 #include "map.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "circles.h"
 
 struct map_index {
     size_t n;
@@ -45,7 +47,7 @@ static const struct gmem_mmio_ops device = {.read = no_read, .write = no_write};
 
 static bool refused(const struct map *map, size_t index, const char *what, int err, struct problem *problem)
 {
-    const struct topology *topology = map->topology;
+    const struct topology *topology = &map->built;
     char reason[256] = "";
 
     if (map->vm)
@@ -66,7 +68,7 @@ static gmem_size cut(uint64_t first, gmem_size size)
 
 static int create_backed(struct map *map, size_t index, const struct gmem_owner *owner)
 {
-    const struct topo_region *region = &map->topology->regions[index];
+    const struct topo_region *region = &map->built.regions[index];
     gmem_ram *ram = map->blocks.rams[index];
     gmem_region **ret = &map->regions[index];
     int err;
@@ -88,7 +90,7 @@ static int create_backed(struct map *map, size_t index, const struct gmem_owner 
 
 static int create_region(struct map *map, size_t index)
 {
-    const struct topo_region *region = &map->topology->regions[index];
+    const struct topo_region *region = &map->built.regions[index];
     struct gmem_owner owner = {.label = region->owner};
     gmem_region **ret = &map->regions[index];
 
@@ -115,66 +117,71 @@ static int create_region(struct map *map, size_t index)
     return gmem_region_create_container(map->vm, region->name, region->size, &owner, ret);
 }
 
+static int create_whole(struct map *map, size_t index)
+{
+    const struct topo_region *region = &map->built.regions[index];
+    int err = create_region(map, index);
+
+    if (!err && region->readonly && region->kind != GMEM_KIND_ROM)
+        err = gmem_region_set_readonly(map->regions[index], true);
+    if (!err && region->nonvolatile)
+        err = gmem_region_set_nonvolatile(map->regions[index], true);
+    if (!err && !region->enabled)
+        err = gmem_region_set_enabled(map->regions[index], false);
+    return err;
+}
+
 /* Targets come before the aliases that show them, whatever the order of the lines. */
 static bool create_all(struct map *map, struct problem *problem)
 {
-    const struct topology *topology = map->topology;
-    size_t left = topology->n_regions;
+    const struct topology *topology = &map->built;
+    size_t *chain = alloc_zeroed(topology->n_regions, sizeof(*chain));
+    bool ok = blocks_create(topology, map->vm, &map->blocks, problem);
 
-    if (!blocks_create(topology, map->vm, &map->blocks, problem))
-        return false;
-    while (left) {
-        size_t before = left, stuck = NOWHERE;
+    for (size_t i = 0; ok && i < topology->n_regions; i++) {
+        size_t n = 0;
 
-        for (size_t i = 0; i < topology->n_regions; i++) {
-            const struct topo_region *region = &topology->regions[i];
+        if (map->regions[i])
+            continue;
+        chain[n++] = i;
+        while (ok && n) {
+            size_t index = chain[n - 1], target = topology->regions[index].target;
             int err;
 
-            if (map->regions[i])
-                continue;
-            if (region->kind == GMEM_KIND_ALIAS && region->target != NOWHERE && !map->regions[region->target]) {
-                stuck = i;
+            if (topology->regions[index].kind == GMEM_KIND_ALIAS && target != NOWHERE && !map->regions[target]) {
+                /* circles.c leaves no circle to aliases of one another */
+                ok = n < topology->n_regions || refused(map, index, topology->regions[index].name, -ELOOP, problem);
+                if (ok)
+                    chain[n++] = target;
                 continue;
             }
-            err = create_region(map, i);
-            if (!err && region->readonly && region->kind != GMEM_KIND_ROM)
-                err = gmem_region_set_readonly(map->regions[i], true);
-            if (!err && region->nonvolatile)
-                err = gmem_region_set_nonvolatile(map->regions[i], true);
-            if (!err && !region->enabled)
-                err = gmem_region_set_enabled(map->regions[i], false);
-            if (err)
-                return refused(map, i, region->name, err, problem);
-            left--;
+            err = create_whole(map, index);
+            ok = !err || refused(map, index, topology->regions[index].name, err, problem);
+            n--;
         }
-        if (left == before)
-            return problem_at(problem, topology->source, topology->regions[stuck].line,
-                              "%s: aliases of one another, in a circle", topology->regions[stuck].name);
     }
-    return true;
+    free(chain);
+    return ok;
 }
 
 /* Among equals the one placed later wins: the last rank is placed first. */
-static const struct topology *sorted_topology;
-
-static int by_rank(const void *a, const void *b)
+static int by_rank(const void *a, const void *b, void *opaque)
 {
-    const struct topo_region *x = &sorted_topology->regions[*(const size_t *)a];
-    const struct topo_region *y = &sorted_topology->regions[*(const size_t *)b];
+    const struct topo_region *regions = opaque;
+    const struct topo_region *x = &regions[*(const size_t *)a], *y = &regions[*(const size_t *)b];
 
     return x->rank < y->rank ? 1 : x->rank > y->rank ? -1 : 0;
 }
 
 static bool place_all(struct map *map, struct problem *problem)
 {
-    const struct topology *topology = map->topology;
+    const struct topology *topology = &map->built;
     size_t *order = alloc_zeroed(topology->n_regions, sizeof(*order));
     bool ok = true;
 
     for (size_t i = 0; i < topology->n_regions; i++)
         order[i] = i;
-    sorted_topology = topology;
-    qsort(order, topology->n_regions, sizeof(*order), by_rank);
+    qsort_r(order, topology->n_regions, sizeof(*order), by_rank, topology->regions);
     for (size_t i = 0; ok && i < topology->n_regions; i++) {
         const struct topo_region *region = &topology->regions[order[i]];
         gmem_region *built = map->regions[order[i]];
@@ -230,9 +237,11 @@ bool map_build(const struct topology *topology, struct map *map, struct problem 
 {
     int err;
 
-    *map = (struct map){.topology = topology,
-                        .regions = alloc_zeroed(topology->n_regions, sizeof(gmem_region *)),
-                        .spaces = alloc_zeroed(topology->n_spaces, sizeof(gmem_space *))};
+    *map = (struct map){.topology = topology};
+    if (!circles_undo(topology, &map->built, problem))
+        return false;
+    map->regions = alloc_zeroed(map->built.n_regions, sizeof(gmem_region *));
+    map->spaces = alloc_zeroed(topology->n_spaces, sizeof(gmem_space *));
     err = gmem_vm_create(NULL, &map->vm);
     if (!err)
         err = gmem_vm_begin(map->vm);
@@ -277,6 +286,7 @@ void map_free(struct map *map)
     gmem_vm_destroy(map->vm);
     blocks_free(&map->blocks);
     free(map->index);
+    circles_free(&map->built);
     free(map->regions);
     free(map->spaces);
     *map = (struct map){0};

@@ -11,7 +11,8 @@
 struct map {
     const struct topology *topology; /* borrowed; must outlive the map */
     gmem_vm *vm;
-    gmem_region **regions; /* by the topology's index; what the library refuses is put differently, see map.c */
+    struct topology built; /* what was built: the topology's regions, and behind them those that it took to put it so */
+    gmem_region **regions; /* by the index in built, which begins as the topology's */
     gmem_space **spaces;   /* by the topology's index */
     struct map_index *index;
     struct blocks blocks;

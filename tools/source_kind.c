@@ -14,12 +14,6 @@ static bool holds(const char *p, const char *end, const char *word)
     return p < end && memmem(p, (size_t)(end - p), word, strlen(word));
 }
 
-/* A JSON document says what it is in its "format"; the reader of trees says what is wrong with any other. */
-static enum source_kind json_kind(const struct source *source)
-{
-    return jsonscan_member_is(source->text, source->size, "format", "gmem-recording") ? SOURCE_RECORDING : SOURCE_JSON;
-}
-
 static enum source_kind line_kind(const struct dump_line *line, enum source_kind before)
 {
     switch (line->kind) {
@@ -53,12 +47,11 @@ enum source_kind source_kind(const struct source *source)
     struct dump_reader reader;
     struct dump_line line;
 
+    if (source->text[strspn(source->text, " \t\r\n")] == '{')
+        return jsonscan_member_is(source->text, source->size, "format", "gmem-recording") ? SOURCE_RECORDING
+                                                                                          : SOURCE_JSON;
     dump_begin(&reader, source);
     while (kind != SOURCE_MTREE && kind != SOURCE_TRACE && dump_next(&reader, &line)) {
-        if (kind == SOURCE_EMPTY && line.kind == DUMP_OTHER && *line.text == '{') {
-            kind = json_kind(source);
-            break;
-        }
         kind = line_kind(&line, kind);
         /* A tree may follow a flat dump, however long that is. */
         if (kind == SOURCE_UNKNOWN && (size_t)(reader.lines.next - source->text) > SOURCE_KIND_MAX)

@@ -20,6 +20,7 @@
 #define PIXELS 3   /* what is narrower is drawn together with its neighbours */
 #define HEADING 40 /* of a picture */
 #define BETWEEN 34 /* pictures */
+#define NOTE 20    /* a line behind them */
 
 static bool lay_out(struct svg_document *document, double width, struct problem *problem)
 {
@@ -98,7 +99,7 @@ static void write_rest(const struct svg_document *document, FILE *out, double y)
         words = alloc_format("%zu more spaces are not drawn; --space NAME draws one.", left);
         svg_text_at(out, "pm", SVG_MARGIN, y + 12, words);
         free(words);
-        y += 20;
+        y += NOTE;
     }
     if (document->n_empty) {
         names = svg_names(document, document->empty, document->n_empty);
@@ -126,7 +127,7 @@ static const char *short_name(const char *path)
 static void write_document(struct svg_document *document, FILE *out)
 {
     const char *title = document->options->title ? document->options->title : short_name(document->loaded->name);
-    double y = SVG_MARGIN + 52, rest;
+    double y = SVG_MARGIN + 52, rest, notes = 0;
 
     document->legend_y = y;
     y = svg_legend(document, NULL, y) + 18;
@@ -136,8 +137,11 @@ static void write_document(struct svg_document *document, FILE *out)
     }
     rest = y;
     y = svg_lines(document, NULL, y);
-    document->height = y + (document->n_empty || !document->n_groups ? 32 : -10) +
-                       (document->n_groups > document->drawn + document->lines || document->lines > SVG_LINES ? 20 : 0);
+    if (document->n_groups > document->drawn + document->lines || document->lines > SVG_LINES)
+        notes += NOTE;
+    if (document->n_empty || !document->n_groups)
+        notes += NOTE;
+    document->height = y + (notes > 0 ? notes + 12 : -10);
     fprintf(out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%ld\" height=\"%ld\" viewBox=\"0 0 %ld %ld\" "
             "role=\"img\" aria-labelledby=\"title\">\n<title id=\"title\">",

@@ -149,7 +149,7 @@ static void render(struct checking *checking)
 
         checking->names[i] = (struct name){.name = loaded->topology.spaces[i].name, .space = i};
         gmem_view_foreach(view, add_section, &checking->ranges[i]);
-        checking->views[i] = gmem_view_count(view) ? view : NULL;
+        checking->views[i] = gmem_view_root(view) ? view : NULL;
         gmem_view_unref(view);
     }
     qsort(checking->names, checking->n, sizeof(*checking->names), by_name);
@@ -170,29 +170,64 @@ static size_t first_of(const struct checking *checking, const char *name)
     return low;
 }
 
-/* only_same: one that shows the same as the view; NOWHERE: there is none. */
-static size_t take_space(struct checking *checking, const struct flat_view *view, const char *name, bool only_same)
+/* How a space of a view is chosen among those of its name. */
+enum take {
+    TAKE_ONLY,   /* there is one of that name, in the dump and in the map */
+    TAKE_SHARED, /* it shows what the view's spaces do that are taken */
+    TAKE_SAME,   /* it shows the same ranges */
+    TAKE_ANY,
+};
+
+static bool may_take(const struct checking *checking, const struct check_view *view, size_t at, enum take how)
+{
+    size_t space = checking->names[at].space;
+    const char *name = checking->names[at].name;
+
+    if (checking->taken[space])
+        return false;
+    switch (how) {
+    case TAKE_ONLY:
+        return (!at || strcmp(checking->names[at - 1].name, name) != 0) &&
+               (at + 1 == checking->n || strcmp(checking->names[at + 1].name, name) != 0);
+    case TAKE_SHARED:
+        for (size_t i = 0; i < view->view->n_spaces; i++)
+            if (view->spaces[i] != NOWHERE && checking->views[view->spaces[i]] == checking->views[space])
+                return true;
+        return false;
+    case TAKE_SAME:
+        return all_same(view->view, &checking->ranges[space]);
+    case TAKE_ANY:
+        break;
+    }
+    return true;
+}
+
+static size_t take_space(struct checking *checking, const struct check_view *view, const char *name, enum take how)
 {
     for (size_t i = first_of(checking, name); i < checking->n && strcmp(checking->names[i].name, name) == 0; i++) {
-        size_t space = checking->names[i].space;
-
-        if (checking->taken[space] || (only_same && !all_same(view, &checking->ranges[space])))
+        if (!may_take(checking, view, i, how))
             continue;
-        checking->taken[space] = true;
-        return space;
+        checking->taken[checking->names[i].space] = true;
+        return checking->names[i].space;
     }
     return NOWHERE;
 }
 
-static void take_spaces(struct checking *checking, struct check *check, bool only_same)
+static void take_spaces(struct checking *checking, struct check *check)
 {
-    for (size_t i = 0; i < check->n_views; i++) {
-        struct check_view *view = &check->views[i];
+    for (int how = TAKE_ONLY; how <= TAKE_ANY; how++)
+        for (size_t i = 0; i < check->n_views; i++) {
+            struct check_view *view = &check->views[i];
 
-        for (size_t k = 0; k < view->view->n_spaces; k++)
-            if (view->spaces[k] == NOWHERE)
-                view->spaces[k] = take_space(checking, view->view, view->view->spaces[k].name, only_same);
-    }
+            for (size_t k = 0; k < view->view->n_spaces; k++) {
+                const char *name = view->view->spaces[k].name;
+
+                if (view->spaces[k] == NOWHERE && how > TAKE_SHARED) /* with one just taken */
+                    view->spaces[k] = take_space(checking, view, name, TAKE_SHARED);
+                if (view->spaces[k] == NOWHERE)
+                    view->spaces[k] = take_space(checking, view, name, (enum take)how);
+            }
+        }
 }
 
 /* The spaces of one view show one object, and no other view's spaces show that. */
@@ -233,8 +268,7 @@ static void judge(struct checking *checking, struct check *check, struct check_v
         gmem_view *shown = gmem_space_view(checking->loaded->map.spaces[first]);
         gmem_region *root = gmem_view_root(shown);
 
-        view->root =
-            root && gmem_view_count(shown) ? gmem_region_name(root) : NULL; /* the map's, which outlives the view */
+        view->root = root ? gmem_region_name(root) : NULL; /* the map's, which outlives the view */
         gmem_view_unref(shown);
     }
     view->same_root = view->root ? view->view->root && strcmp(view->root, view->view->root) == 0 : !view->view->root;
@@ -265,8 +299,7 @@ void check(const struct loaded *loaded, struct check *ret)
         for (size_t k = 0; k < view->view->n_spaces; k++)
             view->spaces[k] = NOWHERE;
     }
-    take_spaces(&checking, ret, true);
-    take_spaces(&checking, ret, false);
+    take_spaces(&checking, ret);
     for (size_t i = 0; i < ret->n_views; i++)
         judge(&checking, ret, &ret->views[i]);
     for (size_t i = 0; i < n; i++) {

@@ -2,7 +2,7 @@
 /*
  * Owns what its parts hand on, until it returns. One thread.
  *
- * First what lines are the same region, then what each alias shows; then the flat dump, if there is one, settles what
+ * First what is in what and what lines are the same region, then what each alias shows; then the flat dump, if there is one, settles what
  * is open, and rules settle the rest. Nothing is taken over from the flat dump: it only decides between what the text allows.
  */
 #include "infer_parts.h"
@@ -17,9 +17,15 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
     bool ok;
 
     *topology = (struct topology){.source = alloc_text(mtree->source)};
+    in.parent = alloc_zeroed(mtree->n_nodes, sizeof(*in.parent));
+    in.gap = alloc_zeroed(mtree->n_nodes, sizeof(*in.gap));
     in.canon = alloc_zeroed(mtree->n_nodes, sizeof(*in.canon));
     in.region_of = alloc_zeroed(mtree->n_nodes, sizeof(*in.region_of));
     in.root_of = alloc_zeroed(mtree->n_sections, sizeof(*in.root_of));
+    in.twin_of = alloc_zeroed(mtree->n_sections, sizeof(*in.twin_of));
+    for (size_t i = 0; i < mtree->n_sections; i++)
+        in.twin_of[i] = NOWHERE;
+    infer_nest(&in);
     infer_same(&in);
     infer_regions(&in);
     ok = infer_aliases(&in);
@@ -34,14 +40,21 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
         infer_rules(&in);
     else
         topology_free(topology);
+    free(in.parent);
+    free(in.gap);
     free(in.canon);
     free(in.region_of);
     free(in.root_of);
     free(in.regions);
-    for (size_t i = 0; i < in.n_choices; i++)
+    for (size_t i = 0; i < in.n_choices; i++) {
         free(in.choices[i].candidates);
+        free(in.choices[i].costs);
+    }
     free(in.choices);
+    for (size_t i = 0; i < in.n_twins; i++)
+        free(in.twins[i].nodes);
     free(in.twins);
+    free(in.twin_of);
     free(in.view_of);
     return ok;
 }

@@ -76,7 +76,7 @@ static bool fits(const struct infer *in, size_t section, const struct mtree_node
     const struct mtree_section *s = &in->mtree->sections[section];
     const struct mtree_node *root = s->n_nodes ? &in->mtree->nodes[s->first_node] : NULL;
 
-    if (!root || root->indent > 2)
+    if (!root || in->gap[s->first_node])
         return true;
     return root->type == alias->type && alias->target_first <= root->last - root->first;
 }
@@ -103,12 +103,47 @@ static size_t choose(const struct infer *in, size_t n, const size_t *sections, s
     for (size_t i = n, looked = 0; i-- > 0 && earlier < count && looked < 4096; looked++) {
         const struct mtree_node *node = &in->mtree->nodes[i];
 
-        if (i == alias->parent)
+        if (i == in->parent[n])
             break;
-        earlier += node->parent == alias->parent && same_text(node->target, alias->target) &&
+        earlier += in->parent[i] == in->parent[n] && same_text(node->target, alias->target) &&
                    strcmp(node->name, alias->name) == 0;
     }
     return earlier < count ? earlier : count - 1;
+}
+
+static void add_candidate(struct infer_choice *choice, size_t region)
+{
+    for (size_t i = 0; i < choice->n_candidates; i++)
+        if (choice->candidates[i] == region)
+            return;
+    choice->candidates[choice->n_candidates++] = region;
+}
+
+/* The roots of the sections, and what looks like one of them and may be it. */
+static void add_choice(struct infer *in, size_t alias, const size_t *sections, size_t n, size_t chosen)
+{
+    struct infer_choice choice = {.alias = alias};
+    size_t room = n;
+
+    for (size_t i = 0; i < n; i++)
+        if (in->twin_of[sections[i]] != NOWHERE)
+            room += in->twins[in->twin_of[sections[i]]].n_nodes;
+    if (room == 1)
+        return;
+    choice.candidates = alloc_zeroed(room, sizeof(*choice.candidates));
+    for (size_t i = 0; i < n; i++)
+        add_candidate(&choice, in->root_of[sections[i]]);
+    for (size_t i = 0; i < n; i++) {
+        const struct infer_twin *twin =
+            in->twin_of[sections[i]] == NOWHERE ? NULL : &in->twins[in->twin_of[sections[i]]];
+
+        for (size_t k = 0; twin && k < twin->n_nodes; k++)
+            add_candidate(&choice, in->region_of[twin->nodes[k]]);
+    }
+    while (choice.candidates[choice.chosen] != in->root_of[sections[chosen]])
+        choice.chosen++;
+    alloc_grow(&in->choices, in->n_choices, sizeof(*in->choices));
+    in->choices[in->n_choices++] = choice;
 }
 
 static size_t target_in(struct infer *in, struct targets *targets, size_t n)
@@ -135,18 +170,7 @@ static size_t target_in(struct infer *in, struct targets *targets, size_t n)
     if (!count)
         return SIZE_MAX;
     chosen = count == 1 ? 0 : choose(in, n, sections, count);
-    if (count > 1) {
-        struct infer_choice *choice;
-
-        alloc_grow(&in->choices, in->n_choices, sizeof(*in->choices));
-        choice = &in->choices[in->n_choices++];
-        *choice = (struct infer_choice){.alias = in->region_of[n],
-                                        .candidates = alloc_zeroed(count, sizeof(*choice->candidates)),
-                                        .n_candidates = count,
-                                        .chosen = chosen};
-        for (size_t i = 0; i < count; i++)
-            choice->candidates[i] = in->root_of[sections[i]];
-    }
+    add_choice(in, in->region_of[n], sections, count, chosen);
     if (sections[chosen] >= targets->next)
         targets->next = sections[chosen] + 1;
     return sections[chosen];

@@ -223,10 +223,11 @@ static bool choose(struct infer *in, struct infer_choice *choice, const struct w
 {
     size_t rule = choice->chosen, best, worst;
 
-    best = worst = cost_with(in, choice, rule, windows, tries);
+    best = worst = choice->costs[rule] = cost_with(in, choice, rule, windows, tries);
     for (size_t i = 0; i < choice->n_candidates; i++) {
         size_t cost = i == rule ? best : cost_with(in, choice, i, windows, tries);
 
+        choice->costs[i] = cost;
         if (cost > worst)
             worst = cost;
         if (cost < best) {
@@ -250,6 +251,7 @@ static void choose_all(struct infer *in)
     for (size_t i = 0; i < in->n_choices; i++) {
         choice_of[in->choices[i].alias] = i;
         in->choices[i].rule = in->choices[i].chosen;
+        in->choices[i].costs = alloc_zeroed(in->choices[i].n_candidates, sizeof(size_t));
     }
     for (size_t round = 0; changed && round < 4; round++) { /* one may be seen through another */
         changed = false;
@@ -262,11 +264,76 @@ static void choose_all(struct infer *in)
     free(windows);
 }
 
+/* The space that shows nothing but what an alias in its root shows; NOWHERE: none, or more is enabled in that. */
+static size_t space_through(const struct infer *in, size_t alias, const size_t *space_of, const size_t *enabled)
+{
+    size_t parent = in->topology->regions[alias].parent;
+
+    if (!in->topology->regions[alias].enabled || (parent != NOWHERE && enabled[parent] != 1))
+        return NOWHERE;
+    return space_of[parent == NOWHERE ? alias : parent];
+}
+
+/*
+ * Spaces share a view where they show one region. So of candidates that look the same an alias shows the root of a space that
+ * shares the view, if there is one; else the one that others show which share it, and none that another view shows.
+ */
+static void choose_shared(struct infer *in)
+{
+    size_t n = in->topology->n_regions;
+    size_t *space_of = alloc_zeroed(n, sizeof(*space_of)), *enabled = alloc_zeroed(n, sizeof(*enabled));
+    size_t *view_of = alloc_zeroed(n, sizeof(*view_of)); /* by region: the view of spaces that show it */
+
+    for (size_t i = 0; i < n; i++) {
+        const struct topo_region *region = &in->topology->regions[i];
+
+        space_of[i] = view_of[i] = NOWHERE;
+        if (region->parent != NOWHERE && region->enabled)
+            enabled[region->parent]++;
+    }
+    for (size_t i = 0; i < in->topology->n_spaces; i++)
+        if (in->topology->spaces[i].root != NOWHERE) {
+            space_of[in->topology->spaces[i].root] = i;
+            view_of[in->topology->spaces[i].root] = in->view_of[i];
+        }
+    for (size_t i = 0; i < in->n_choices; i++) {
+        struct infer_choice *choice = &in->choices[i];
+        size_t space = space_through(in, choice->alias, space_of, enabled), view, found = NOWHERE;
+
+        if (space == NOWHERE || in->view_of[space] == NOWHERE || !in->flat->views[in->view_of[space]].root)
+            continue;
+        view = in->view_of[space];
+        for (size_t k = 0; k < choice->n_candidates; k++) {
+            size_t region = choice->candidates[k];
+
+            if (region == NOWHERE || choice->costs[k] != choice->costs[choice->chosen])
+                continue;
+            if (view_of[region] == view) {
+                found = k;
+                break;
+            }
+            if (view_of[region] == NOWHERE && (found == NOWHERE || k == choice->chosen))
+                found = k;
+        }
+        if (found == NOWHERE)
+            continue;
+        choice->chosen = found;
+        choice->confirmed = true;
+        view_of[choice->candidates[found]] = view;
+        in->topology->regions[choice->alias].target = choice->candidates[found];
+    }
+    free(space_of);
+    free(enabled);
+    free(view_of);
+}
+
 bool infer_flat(struct infer *in)
 {
     if (!pair_views(in))
         return false;
-    if (in->n_choices)
+    if (in->n_choices) {
         choose_all(in);
+        choose_shared(in);
+    }
     return infer_facts(in);
 }

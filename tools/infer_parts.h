@@ -29,15 +29,17 @@ struct infer_choice {
     size_t alias;       /* region */
     size_t *candidates; /* regions; NOWHERE: one that is not printed, as it is disabled */
     size_t n_candidates;
+    size_t *costs;  /* by candidate: how badly it fits the flat dump; NULL: there is none */
     size_t chosen;  /* index of it */
     size_t rule;    /* index of what the rule takes */
     bool confirmed; /* the flat dump decided */
 };
 
-/* Which of several regions that look the same a section, or a space's root, is. */
+/* Which of several regions that look the same the root of a section is. */
 struct infer_twin {
     size_t section;
-    size_t others; /* how many more there are */
+    size_t *nodes; /* that stand for them; the first was taken */
+    size_t n_nodes;
 };
 
 struct infer {
@@ -45,6 +47,8 @@ struct infer {
     const struct flat_dump *flat; /* or NULL */
     struct topology *topology;
     struct problem *problem;
+    size_t *parent;               /* by node: what is printed that it is in; SIZE_MAX: nothing */
+    bool *gap;                    /* by node: in something disabled that is not printed, and that in parent */
     size_t *canon;                /* by node: the node that stands for its region */
     size_t *region_of;            /* by node: its region */
     size_t *root_of;              /* by section: the region of its root; NOWHERE: not printed */
@@ -53,8 +57,12 @@ struct infer {
     size_t n_choices;
     struct infer_twin *twins;
     size_t n_twins;
+    size_t *twin_of; /* by section: index into twins; NOWHERE: none */
     size_t *view_of; /* by space: its view in the flat dump; NOWHERE: none */
 };
+
+/* infer_nest.c: parent and gap of every node. */
+void infer_nest(struct infer *in);
 
 /* infer_same.c: canon of every node. */
 void infer_same(struct infer *in);

@@ -129,15 +129,15 @@ static void take_section(struct infer *in, size_t s, struct hidden *hidden)
 
     for (size_t n = section->first_node; n < section->first_node + section->n_nodes; n++) {
         const struct mtree_node *node = &in->mtree->nodes[n];
-        bool top = node->parent == SIZE_MAX;
-        size_t parent = top ? NOWHERE : in->region_of[node->parent];
-        uint64_t base = top ? 0 : in->mtree->nodes[node->parent].first;
-        struct hidden *above = top ? &root : &hidden[node->parent];
+        bool top = in->parent[n] == SIZE_MAX;
+        size_t parent = top ? NOWHERE : in->region_of[in->parent[n]];
+        uint64_t base = top ? 0 : in->mtree->nodes[in->parent[n]].first;
+        struct hidden *above = top ? &root : &hidden[in->parent[n]];
 
         hidden[n].region = NOWHERE;
         if (in->canon[n] != n)
             continue;
-        if (node->indent <= (top ? 0 : in->mtree->nodes[node->parent].indent) + 2) {
+        if (!in->gap[n]) {
             above->region = NOWHERE;
             take_node(in, n, parent, base);
             continue;
@@ -165,7 +165,7 @@ void infer_regions(struct infer *in)
     for (size_t i = 0; i < mtree->n_sections; i++) {
         const struct mtree_section *section = &mtree->sections[i];
 
-        if (section->n_nodes && mtree->nodes[section->first_node].indent <= 2)
+        if (section->n_nodes && !in->gap[section->first_node])
             in->root_of[i] = in->region_of[section->first_node];
         for (size_t k = 0; !section->region && k < section->n_names; k++) {
             size_t space = topology_add_space(in->topology, section->names[k], in->root_of[i]);

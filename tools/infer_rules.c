@@ -70,5 +70,5 @@ void infer_rules(struct infer *in)
         topology_guess(topology, in->root_of[in->twins[i].section], SETTLED_RULE,
                        "section \"%s\" in line %zu is the first of %zu regions that look like it",
                        in->mtree->sections[in->twins[i].section].names[0],
-                       in->mtree->sections[in->twins[i].section].line, in->twins[i].others + 1);
+                       in->mtree->sections[in->twins[i].section].line, in->twins[i].n_nodes);
 }

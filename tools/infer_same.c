@@ -25,14 +25,14 @@ struct looks {
 };
 
 struct same {
-    const struct mtree *mtree;
     struct looks *looks; /* sorted */
-    uint64_t *hash;      /* by node */
-    size_t *count;       /* by node: it and all below */
-    size_t *section;     /* by node */
-    bool *done;          /* by section */
-    bool *space_root;    /* by node that stands for a region: the root of a space */
-    bool *region_root;   /* the root of a memory-region section */
+    size_t n;
+    uint64_t *hash;    /* by node */
+    size_t *count;     /* by node: it and all below */
+    size_t *section;   /* by node */
+    bool *done;        /* by section */
+    bool *space_root;  /* by node that stands for a region: the root of a space */
+    bool *region_root; /* the root of a memory-region section */
 };
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -50,20 +50,11 @@ static uint64_t mix_text(uint64_t hash, const char *text)
     return mix(hash, 2);
 }
 
-/* How many levels are not printed between a node and the one that it is below. */
-static unsigned jump(const struct mtree *mtree, size_t n)
+static uint64_t own_offset(const struct infer *in, size_t n)
 {
-    const struct mtree_node *node = &mtree->nodes[n];
-    unsigned above = node->parent == SIZE_MAX ? 0 : mtree->nodes[node->parent].indent;
+    size_t parent = in->parent[n];
 
-    return node->indent > above + 2 ? node->indent - above : 0;
-}
-
-static uint64_t own_offset(const struct mtree *mtree, size_t n)
-{
-    const struct mtree_node *node = &mtree->nodes[n];
-
-    return node->first - (node->parent == SIZE_MAX ? 0 : mtree->nodes[node->parent].first);
+    return in->mtree->nodes[n].first - (parent == SIZE_MAX ? 0 : in->mtree->nodes[parent].first);
 }
 
 static uint64_t line_hash(const struct mtree_node *node)
@@ -85,15 +76,15 @@ static int by_looks(const void *a, const void *b)
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
-static void hash_all(struct same *same)
+static void hash_all(const struct infer *in, struct same *same)
 {
-    const struct mtree *mtree = same->mtree;
+    const struct mtree *mtree = in->mtree;
 
     for (size_t i = 0; i < mtree->n_sections; i++)
         for (size_t k = 0; k < mtree->sections[i].n_nodes; k++)
             same->section[mtree->sections[i].first_node + k] = i;
     for (size_t i = mtree->n_nodes; i-- > 0;) { /* what is below a node comes behind it */
-        size_t parent = mtree->nodes[i].parent;
+        size_t parent = in->parent[i];
 
         same->hash[i] = mix(same->hash[i], line_hash(&mtree->nodes[i]));
         same->count[i]++;
@@ -101,14 +92,14 @@ static void hash_all(struct same *same)
         if (parent == SIZE_MAX)
             continue;
         same->count[parent] += same->count[i];
-        same->hash[parent] = mix(mix(mix(same->hash[parent], same->hash[i]), own_offset(mtree, i)), jump(mtree, i));
+        same->hash[parent] = mix(mix(mix(same->hash[parent], same->hash[i]), own_offset(in, i)), in->gap[i]);
     }
     qsort(same->looks, mtree->n_nodes, sizeof(*same->looks), by_looks);
 }
 
 static size_t first_look(const struct same *same, uint64_t hash)
 {
-    size_t low = 0, high = same->mtree->n_nodes;
+    size_t low = 0, high = same->n;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -121,26 +112,32 @@ static size_t first_look(const struct same *same, uint64_t hash)
     return low;
 }
 
-static bool may_be(const struct same *same, const size_t *canon, size_t root, size_t other)
+static bool may_be(const struct infer *in, const struct same *same, size_t root, size_t other)
 {
-    const struct mtree *mtree = same->mtree;
-    bool space = !mtree->sections[same->section[root]].region;
+    bool space = !in->mtree->sections[same->section[root]].region;
 
     if (same->section[other] == same->section[root] || !same->done[same->section[other]] ||
         same->count[other] != same->count[root])
         return false;
     /* What is under something that is not printed has a place of its own that is not printed either. */
-    if (jump(mtree, root) ? !jump(mtree, other)
-                          : !jump(mtree, other) && own_offset(mtree, root) != own_offset(mtree, other))
+    if (in->gap[root] ? !in->gap[other] : !in->gap[other] && own_offset(in, root) != own_offset(in, other))
         return false;
     /* Sections are printed once for a region, and spaces on one root together. */
-    return !(space ? same->space_root : same->region_root)[canon[other]];
+    return !(space ? same->space_root : same->region_root)[in->canon[other]];
+}
+
+static bool is_among(size_t node, const size_t *nodes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (nodes[i] == node)
+            return true;
+    return false;
 }
 
 /* The root of a section (or what is printed in its place, if that is disabled) and all below it. */
 static void place(struct infer *in, struct same *same, size_t section, size_t root)
 {
-    size_t found = SIZE_MAX, others = 0;
+    size_t found[LOOK_MAX], n_found = 0;
     uint64_t hash = same->hash[root];
 
     for (size_t i = first_look(same, hash), n = 0; i < in->mtree->n_nodes && n < LOOK_MAX; i++, n++) {
@@ -148,20 +145,23 @@ static void place(struct infer *in, struct same *same, size_t section, size_t ro
 
         if (same->looks[i].hash != hash)
             break;
-        if (!may_be(same, in->canon, root, node) || in->canon[node] == found)
+        if (!may_be(in, same, root, node) || is_among(in->canon[node], found, n_found))
             continue;
-        if (found == SIZE_MAX)
-            found = in->canon[node];
-        else
-            others++;
+        found[n_found++] = in->canon[node];
     }
     for (size_t i = 0; i < same->count[root]; i++)
-        in->canon[root + i] = found == SIZE_MAX ? root + i : in->canon[found + i];
-    if (others) {
+        in->canon[root + i] = n_found ? in->canon[found[0] + i] : root + i;
+    if (n_found > 1 && in->twin_of[section] == NOWHERE) {
+        struct infer_twin *twin;
+
         alloc_grow(&in->twins, in->n_twins, sizeof(*in->twins));
-        in->twins[in->n_twins++] = (struct infer_twin){.section = section, .others = others};
+        in->twin_of[section] = in->n_twins;
+        twin = &in->twins[in->n_twins++];
+        *twin = (struct infer_twin){
+            .section = section, .nodes = alloc_zeroed(n_found, sizeof(*twin->nodes)), .n_nodes = n_found};
+        memcpy(twin->nodes, found, n_found * sizeof(*found));
     }
-    if (!jump(in->mtree, root))
+    if (!in->gap[root])
         (in->mtree->sections[section].region ? same->region_root : same->space_root)[in->canon[root]] = true;
 }
 
@@ -182,7 +182,7 @@ void infer_same(struct infer *in)
 {
     const struct mtree *mtree = in->mtree;
     size_t *order = alloc_zeroed(mtree->n_sections, sizeof(*order));
-    struct same same = {.mtree = mtree,
+    struct same same = {.n = mtree->n_nodes,
                         .looks = alloc_zeroed(mtree->n_nodes, sizeof(*same.looks)),
                         .hash = alloc_zeroed(mtree->n_nodes, sizeof(*same.hash)),
                         .count = alloc_zeroed(mtree->n_nodes, sizeof(*same.count)),
@@ -191,7 +191,7 @@ void infer_same(struct infer *in)
                         .space_root = alloc_zeroed(mtree->n_nodes, sizeof(*same.space_root)),
                         .region_root = alloc_zeroed(mtree->n_nodes, sizeof(*same.region_root))};
 
-    hash_all(&same);
+    hash_all(in, &same);
     for (size_t i = 0; i < mtree->n_sections; i++)
         order[i] = i;
     qsort_r(order, mtree->n_sections, sizeof(*order), by_size, (void *)(uintptr_t)mtree);

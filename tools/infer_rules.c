@@ -68,7 +68,7 @@ static const char *is_empty(const struct infer *in, size_t index)
         return "a container with nothing in it";
     if (ends(name, " bus") || has(name, " bus "))
         return "a bus with nothing on it";
-    if (ends(name, "-memory") && name[0] != '-')
+    if (ends(name, "-memory") && !up_to(region->size, 0xfffff))
         return "a place for memory, with none in it";
     if (region->size.all)
         return "no device answers everywhere";

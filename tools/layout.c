@@ -184,7 +184,12 @@ bool layout_make(const struct topology *topology, size_t space, const struct lay
         if (picture->n_boxes <= options->boxes || least > options->width)
             break;
     }
-    layout_winners(picture, ranges, n, options->least);
+    for (double least = options->least;; least *= 2) {
+        picture->n_winners = 0;
+        layout_winners(picture, ranges, n, least);
+        if (picture->n_winners <= options->boxes || least > options->width)
+            break;
+    }
     layout_stubs(picture, options);
     layout_labels(picture);
     return true;

@@ -151,7 +151,7 @@ struct picture {
 };
 
 struct layout_options {
-    size_t boxes; /* at most; where there are more, least is raised */
+    size_t boxes; /* at most, and at most as many ranges; where there are more, least is raised */
     uint64_t first, last;
     double left, width;
     double least; /* pixels: what is narrower is drawn together with its neighbours */

@@ -118,6 +118,8 @@ static void make_key(struct picture *picture, struct wish *wishes, size_t n)
         for (struct wish *wish = firsts[i];
              wish < wishes + n && strcmp(wish->text, firsts[i]->text) == 0 && wish->look == firsts[i]->look; wish++)
             if (wish->width >= mark_width(picture->n_key + 1)) {
+                if (wish->first < entry.first)
+                    entry.first = wish->first;
                 wish->label->key = picture->n_key;
                 counts[wish->winner]++;
             }

@@ -16,30 +16,46 @@
 #define WIDTH_LEAST 320
 #define WIDTH_USUAL 1160
 #define WIDTH_MOST 1800
-#define BOXES 4000 /* in all pictures together */
+#define PARTS 4500 /* boxes, ranges and entries of keys in all pictures together */
 #define PIXELS 3   /* what is narrower is drawn together with its neighbours */
 #define HEADING 40 /* of a picture */
 #define BETWEEN 34 /* pictures */
+#define NOTE 20    /* a line behind them */
 
-static bool lay_out(struct svg_document *document, double width, struct problem *problem)
+/* Sets *ret_parts to how many things there are to be drawn in all. */
+static bool lay_out_for(struct svg_document *document, double width, size_t boxes, size_t *ret_parts,
+                        struct problem *problem)
 {
     struct layout_options options = {.first = document->options->first,
                                      .last = document->options->last,
                                      .left = SVG_MARGIN,
                                      .width = width - 2 * SVG_MARGIN,
                                      .least = PIXELS,
-                                     .boxes = BOXES / (document->drawn ? document->drawn : 1)};
+                                     .boxes = boxes};
 
     document->width = width;
+    *ret_parts = 0;
     for (size_t i = 0; i < document->drawn; i++) {
         struct svg_group *group = &document->groups[i];
+        struct picture *picture = &group->picture;
 
-        layout_free(&group->picture);
+        layout_free(picture);
         if (!layout_make(&document->loaded->topology, group->spaces[0], group->ranges, group->n_ranges, &options,
-                         &group->picture, problem))
+                         picture, problem))
             return false;
+        *ret_parts += picture->n_boxes + picture->n_winners + picture->n_key;
     }
     return true;
+}
+
+/* Where there is too much in all of them together, each gets its share. */
+static bool lay_out(struct svg_document *document, double width, struct problem *problem)
+{
+    size_t parts;
+
+    if (!lay_out_for(document, width, PARTS / 2, &parts, problem))
+        return false;
+    return parts <= PARTS || lay_out_for(document, width, PARTS / 3 / document->drawn, &parts, problem);
 }
 
 /* As much as the one with the most pieces needs to be read, within reason. */
@@ -98,7 +114,7 @@ static void write_rest(const struct svg_document *document, FILE *out, double y)
         words = alloc_format("%zu more spaces are not drawn; --space NAME draws one.", left);
         svg_text_at(out, "pm", SVG_MARGIN, y + 12, words);
         free(words);
-        y += 20;
+        y += NOTE;
     }
     if (document->n_empty) {
         names = svg_names(document, document->empty, document->n_empty);
@@ -126,7 +142,7 @@ static const char *short_name(const char *path)
 static void write_document(struct svg_document *document, FILE *out)
 {
     const char *title = document->options->title ? document->options->title : short_name(document->loaded->name);
-    double y = SVG_MARGIN + 52, rest;
+    double y = SVG_MARGIN + 52, rest, notes = 0;
 
     document->legend_y = y;
     y = svg_legend(document, NULL, y) + 18;
@@ -136,8 +152,11 @@ static void write_document(struct svg_document *document, FILE *out)
     }
     rest = y;
     y = svg_lines(document, NULL, y);
-    document->height = y + (document->n_empty || !document->n_groups ? 32 : -10) +
-                       (document->n_groups > document->drawn + document->lines || document->lines > SVG_LINES ? 20 : 0);
+    if (document->n_groups > document->drawn + document->lines || document->lines > SVG_LINES)
+        notes += NOTE;
+    if (document->n_empty || !document->n_groups)
+        notes += NOTE;
+    document->height = y + (notes > 0 ? notes + 12 : -10);
     fprintf(out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%ld\" height=\"%ld\" viewBox=\"0 0 %ld %ld\" "
             "role=\"img\" aria-labelledby=\"title\">\n<title id=\"title\">",

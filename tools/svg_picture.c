@@ -11,11 +11,23 @@
 #include "alloc.h"
 #include "label.h"
 
+#define TOOLTIP 100 /* cells of a name */
+
 struct drawing {
     FILE *out;
     const struct picture *picture;
     double y; /* where the picture begins */
 };
+
+/* A name in a tooltip: all that a person reads of it, and no more, so that the size of all of them has a bound. */
+static void words(FILE *out, const char *bytes)
+{
+    char *all = label_text(bytes), *fit = label_fit(all, TOOLTIP);
+
+    svg_text(out, fit);
+    free(all);
+    free(fit);
+}
 
 static void rect(const struct drawing *drawing, double x, double y, double width, double height)
 {
@@ -65,12 +77,12 @@ static void region_words(FILE *out, const struct topology *topology, size_t inde
 
     if (region->kind == GMEM_KIND_ALIAS) {
         fputs("\nalias of ", out);
-        svg_text(out, region->target == NOWHERE ? "nothing" : topology->regions[region->target].name);
+        words(out, region->target == NOWHERE ? "nothing" : topology->regions[region->target].name);
         fprintf(out, " from offset 0x%" PRIx64, region->target_offset);
     }
     if (region->owner) {
         fputs("\nowner ", out);
-        svg_text(out, region->owner);
+        words(out, region->owner);
     }
     if (region->line)
         fprintf(out, "\nline %zu", region->line);
@@ -92,7 +104,7 @@ static void box_title(const struct drawing *drawing, const struct box *box)
     }
     way = &drawing->picture->ways.ways[box->way];
     region = &topology->regions[way->region];
-    svg_text(out, region->name);
+    words(out, region->name);
     fprintf(out, " (%s%s%s)\n", svg_kind(box->look),
             region->kind == GMEM_KIND_ALIAS && box->look != LOOK_ALIAS ? " in an alias" : "",
             box->readonly && box->look != LOOK_ROM ? ", readonly" : "");
@@ -256,7 +268,7 @@ static void draw_winners(const struct drawing *drawing)
             fprintf(out, "%zu ranges between ", winner->count);
             extent(out, winner->range.first, winner->last);
         } else {
-            svg_text(out, picture->topology->regions[winner->range.region].name);
+            words(out, picture->topology->regions[winner->range.region].name);
             fprintf(out, " (%s%s) answers\n", svg_kind(winner->look),
                     winner->range.attrs & GMEM_RANGE_READONLY && winner->look != LOOK_ROM ? ", readonly" : "");
             extent(out, winner->range.first, winner->last);
@@ -286,7 +298,7 @@ static void draw_stub(const struct drawing *drawing, const struct stub *stub)
 
     rect(drawing, stub->x + 0.5, stub->y + 0.5, stub->width - 1, LAYOUT_STUB - 1);
     fprintf(out, " class=\"box b-%s no\" rx=\"2\"><title>", svg_class(stub->look));
-    svg_text(out, topology->regions[stub->region].name);
+    words(out, topology->regions[stub->region].name);
     fputs("\nis placed nowhere in this space; seen through aliases</title></rect>\n", out);
     for (size_t i = 0; i < stub->axis.n; i++) {
         const struct axis_piece *piece = &stub->axis.pieces[i];
@@ -295,7 +307,7 @@ static void draw_stub(const struct drawing *drawing, const struct stub *stub)
             continue;
         rect(drawing, piece->x + 0.5, stub->y + 0.5, piece->width - 1, LAYOUT_STUB - 1);
         fprintf(out, " class=\"box b-%s\"><title>", svg_class(stub->look));
-        svg_text(out, topology->regions[stub->region].name);
+        words(out, topology->regions[stub->region].name);
         fputs("\noffsets ", out);
         extent(out, piece->first, piece->last);
         fputs("</title></rect>\n", out);

@@ -162,6 +162,7 @@ class App {
   light() {
     const now = this.pointed || this.pinned, { scene, data } = this, rows = data.rows;
     this.litRegions = new Set();
+    this.treeMarks = [];
     if (now && now.way >= 0) {
       const up = scene.ways.up[now.way];
       this.shownRegion = rows.id[scene.ways.row[now.way]];
@@ -209,6 +210,10 @@ class App {
       this.pinned = null;
       this.showRegion(id, ways);
     }
+  }
+
+  leaveTree() {
+    if (document.activeElement !== byId("tree")) this.light();
   }
 
   /* The first segment that a way wins, or -1. */

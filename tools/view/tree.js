@@ -17,6 +17,7 @@ class TreeView {
       const item = event.target.closest("[data-index]");
       if (item) app.pointRegion(this.ids[item.dataset.index], false);
     });
+    element.addEventListener("pointerleave", () => app.leaveTree());
     element.addEventListener("focus", () => {
       if (this.active < 0) this.active = 0;
       this.paint();

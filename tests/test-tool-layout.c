@@ -391,6 +391,7 @@ static void many(void **state)
         region->name = alloc_format("many-%zu", i);
         region->size = i ? GMEM_SIZE(i == 1 ? 0x40000000 : 0x1000) : GMEM_SIZE_ALL;
         region->parent = i ? 0 : NOWHERE;
+        region->rank = (uint32_t)i;
         region->offset = i > 1 ? 0x100000000 + (i - 2) * 0x2000 : 0;
         if (i) {
             alloc_grow(&ranges.ranges, ranges.n, sizeof(*ranges.ranges));

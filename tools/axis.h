@@ -17,7 +17,7 @@
 
 struct axis_span {
     uint64_t first, last;
-    bool covers; /* else it only begins and ends there, as containers do */
+    bool covers;    /* else it only begins and ends there, as containers do */
     unsigned later; /* its want is looked at after those with a lower number */
     double want;    /* pixels that would be good to have; 0: none in particular */
 };

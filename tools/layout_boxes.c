@@ -13,7 +13,6 @@
 
 #include "alloc.h"
 
-#define NEAR 4       /* pixels: small ones that are no further from each other are joined */
 #define DEEPEST 1500 /* pixels: what would be further down than this is counted and left out */
 
 struct placing {
@@ -63,8 +62,8 @@ static int by_turn(const void *a, const void *b)
     return x->way < y->way ? -1 : x->way > y->way;
 }
 
-/* Of what is too small, neighbours become one. Returns how many items are left. */
-static size_t join(struct item *items, size_t n)
+/* Of what is narrower than least, neighbours that are no further apart become one. Returns how many items are left. */
+static size_t join(struct item *items, size_t n, double least)
 {
     size_t left = 0;
 
@@ -72,7 +71,7 @@ static size_t join(struct item *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct item *last = left ? &items[left - 1] : NULL;
 
-        if (!last || items[i].left > last->right + NEAR || items[i].enabled != last->enabled) {
+        if (!last || items[i].left > last->right + least + 1 || items[i].enabled != last->enabled) {
             items[left++] = items[i];
             continue;
         }
@@ -118,7 +117,7 @@ static struct item *items_of(const struct placing *placing, size_t index, int ri
         else
             items[large++] = item;
     }
-    small = join(smalls, small);
+    small = join(smalls, small, placing->least);
     for (size_t i = 0; i < small; i++) {
         if (smalls[i].right == smalls[i].left && smalls[i].right < right)
             smalls[i].right++;
@@ -283,7 +282,7 @@ void layout_winners(struct picture *picture, const struct layout_range *ranges, 
         enum look look = layout_look(picture->topology, ranges[i].region, ranges[i].attrs);
         bool tiny = right - left < least;
 
-        if (last && small && tiny && left <= taken + NEAR) {
+        if (last && small && tiny && left <= taken + least + 1) {
             last->count++;
             last->last = ranges[i].last;
             if (last->look != look)

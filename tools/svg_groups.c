@@ -179,7 +179,8 @@ void svg_groups_find(struct svg_document *document)
         document->groups[i].line = false;
     if (document->lines < LINES)
         document->lines = 0;
-    qsort(document->groups, document->n_groups, sizeof(*document->groups), by_answered);
+    if (document->n_groups)
+        qsort(document->groups, document->n_groups, sizeof(*document->groups), by_answered);
     document->drawn = document->n_groups - document->lines;
     document->drawn = document->drawn < PICTURES ? document->drawn : PICTURES;
 }

@@ -154,7 +154,7 @@ static bool tree_read(gmem_vm *vm, struct tree *tree)
 
 static const struct entry *tree_find(const struct tree *tree, const struct entry *entry)
 {
-    return tree->n ? bsearch(entry, tree->sorted, tree->n, sizeof(*entry), by_id) : NULL;
+    return tree->sorted ? bsearch(entry, tree->sorted, tree->n, sizeof(*entry), by_id) : NULL;
 }
 
 /* What is in now and was not, or was different: lines; else the ids of what was and is no more. Only counts without file. */

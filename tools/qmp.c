@@ -23,7 +23,8 @@ struct talk {
 
 static bool wrong(const struct talk *talk, const char *what, const char *text)
 {
-    return problem_at(talk->problem, talk->line.address, 0, "%s: %s", what, text);
+    problem_at(talk->problem, talk->line.address, 0, "%s: %s", what, text);
+    return false;
 }
 
 /* The next message that is no event. */

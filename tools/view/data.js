@@ -63,12 +63,23 @@ class Data {
   }
 }
 
+/* Names of spaces, numbered from the second of one name on. */
+function spaceKeys(data, spaces) {
+  const counts = new Map();
+  return spaces.map(([index]) => {
+    const name = data.text(index), n = (counts.get(name) || 0) + 1;
+    counts.set(name, n);
+    return n > 1 ? `${name} #${n}` : name;
+  });
+}
+
 /* One machine: rows by region id, and for each region its subregions in the order in which they win. */
 class State {
   constructor(data, rowOf, spaces) {
     this.data = data;
     this.rowOf = rowOf;
-    this.spaces = spaces.map(([name, root, line]) => ({ name: data.text(name), root, line }));
+    const keys = spaceKeys(data, spaces);
+    this.spaces = spaces.map(([name, root, line], i) => ({ name: keys[i], root, line }));
     this.sortChildren();
   }
 

@@ -23,6 +23,7 @@ class Data {
     this.texts = from.texts;
     this.rows = from.rows;
     this.guesses = from.guesses;
+    this.ramOffsets = from.ram_offsets;
     this.timeline = from.timeline;
     this.steps = from.steps;
     this.nIds = 0;
@@ -35,6 +36,13 @@ class Data {
     }
     this.states = new Map();
     this.at = { n: 0, rowOf: new Int32Array(this.nIds).fill(-1), spaces: [] };
+  }
+
+  /* Where a row's memory begins among all RAM, or null where that is not known. */
+  ramOffset(row) {
+    if (typeof this.ramOffsets === "string") this.ramOffsets = this.ramOffsets.split(" ");
+    const offset = this.ramOffsets && this.ramOffsets[row];
+    return offset ? BigInt("0x" + offset) : null;
   }
 
   text(index) {

@@ -14,8 +14,6 @@
 
 #include "bench.h"
 
-extern char **environ;
-
 struct command {
     char gmem[PATH_MAX]; /* beside this program, in the build's tools/ */
     char tree[PATH_MAX];
@@ -84,7 +82,7 @@ static bool write_tree(const char *path, uint64_t n)
 static bool find_gmem(struct command *command)
 {
     ssize_t n = readlink("/proc/self/exe", command->gmem, sizeof(command->gmem) - 1);
-    char *end;
+    char *end = NULL;
 
     if (n < 0)
         return false;
@@ -95,9 +93,9 @@ static bool find_gmem(struct command *command)
             return false;
         *end = '\0';
     }
-    if (strlen(command->gmem) + sizeof("/tools/gmem") > sizeof(command->gmem))
+    n = end - command->gmem;
+    if (snprintf(end, sizeof(command->gmem) - (size_t)n, "/tools/gmem") >= (int)(sizeof(command->gmem) - (size_t)n))
         return false;
-    strcat(command->gmem, "/tools/gmem");
     return access(command->gmem, X_OK) == 0;
 }
 

@@ -242,6 +242,9 @@ static void write_step(struct record *record, const char *cause)
     struct tree now;
 
     atomic_store(&record->changed, false);
+    /* What would follow a line of which only a part could be written is no line. */
+    if (ferror(record->file))
+        return;
     if (!tree_read(machine_vm(record->machine), &now)) {
         record->failed = true;
         return;

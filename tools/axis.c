@@ -2,8 +2,8 @@
 /*
  * Owns an axis' pieces until axis_free(). One thread.
  *
- * More segments than there is room for: a cut is kept where sizes on its two sides differ most. What is alike (a thousand
- * pages in a row) then becomes one piece, and the RAM next to it stays apart.
+ * More segments than there is room for: small neighbours are joined, and what "small" is grows until the rest has room. A
+ * thousand pages in a row then become one piece, and the RAM next to them stays apart.
  */
 #include "axis.h"
 
@@ -12,7 +12,7 @@
 
 #include "alloc.h"
 
-#define GAP_WANT 44 /* pixels: room for a size */
+#define GAP_WANT 46 /* pixels: room for a size */
 
 struct cut {
     uint64_t at; /* the address that begins there */
@@ -24,13 +24,6 @@ static int by_address(const void *a, const void *b)
     const struct cut *x = a, *y = b;
 
     return x->at < y->at ? -1 : x->at > y->at;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
 }
 
 static double size_of(const struct axis_piece *piece)
@@ -70,39 +63,46 @@ static void segments(const struct axis_span *spans, size_t n, uint64_t first, ui
     free(cuts);
 }
 
-static double contrast(const struct axis_piece *piece)
+static double least_width(const struct axis_piece *piece, double width)
 {
-    return fabs(log2(size_of(piece)) - log2(size_of(piece + 1)));
+    double least = piece->gap ? AXIS_GAP_MIN : AXIS_PIECE_MIN;
+
+    return piece->segments > 1 ? least + fmin(8 * log2((double)piece->segments), width / 4) : least;
 }
 
-/* At most limit pieces. Of cuts that are as good as each other all are kept or none. */
-static void coarsen(struct axis *axis, size_t limit)
+/* Neighbours that are each smaller than size become one. Returns how many pieces there are then; into may be NULL. */
+static size_t join(const struct axis_piece *pieces, size_t n, double size, struct axis_piece *into, double width,
+                   double *ret_sum)
 {
-    double *values, least;
-    size_t n = 1;
+    struct axis_piece piece = pieces[0];
+    size_t joined = 0;
 
-    if (axis->n <= limit)
-        return;
-    values = alloc_zeroed(axis->n - 1, sizeof(*values));
-    for (size_t i = 0; i + 1 < axis->n; i++)
-        values[i] = contrast(&axis->pieces[i]);
-    qsort(values, axis->n - 1, sizeof(*values), by_value);
-    least = values[axis->n - 1 - limit];
-    free(values);
-    for (size_t i = 1; i < axis->n; i++) {
-        bool kept = contrast(&axis->pieces[i - 1]) > least;
-        struct axis_piece next = axis->pieces[i], *piece = &axis->pieces[n - 1];
-
-        /* The size of what was merged must not count: the contrast is that of neighbours. */
-        if (kept) {
-            axis->pieces[n++] = next;
-        } else {
-            piece->last = next.last;
-            piece->segments += next.segments;
-            piece->gap = false;
+    *ret_sum = 0;
+    for (size_t i = 1; i <= n; i++) {
+        if (i < n && size_of(&pieces[i - 1]) < size && size_of(&pieces[i]) < size) {
+            piece.last = pieces[i].last;
+            piece.segments++;
+            piece.gap = false;
+            continue;
         }
+        *ret_sum += least_width(&piece, width);
+        if (into)
+            into[joined] = piece;
+        joined++;
+        if (i < n)
+            piece = pieces[i];
     }
-    axis->n = n;
+    return joined;
+}
+
+/* Join the smallest until there is room. */
+static void coarsen(struct axis *axis, double width)
+{
+    double sum, size = 1;
+
+    while (join(axis->pieces, axis->n, size, NULL, width, &sum) > 1 && sum > width && size < 0x1p65)
+        size *= 2;
+    axis->n = join(axis->pieces, axis->n, size, axis->pieces, width, &sum);
 }
 
 /* Give pieces first to last room more, as much to each. */
@@ -115,12 +115,17 @@ static void widen(struct axis *axis, size_t first, size_t last, double room)
 static int urgency(const void *a, const void *b)
 {
     const struct axis_span *x = *(const struct axis_span *const *)a, *y = *(const struct axis_span *const *)b;
-    double of_x = x->want - 4 * log2((double)(x->last - x->first) + 1),
-           of_y = y->want - 4 * log2((double)(y->last - y->first) + 1);
+    double of_x = x->later * 1000.0 + x->want - 4 * log2((double)(x->last - x->first) + 1),
+           of_y = y->later * 1000.0 + y->want - 4 * log2((double)(y->last - y->first) + 1);
 
     if (of_x != of_y)
         return of_x < of_y ? -1 : 1;
     return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static bool alike(const struct axis_span *a, const struct axis_span *b)
+{
+    return a->later == b->later && a->last - a->first == b->last - b->first && fabs(a->want - b->want) < 1;
 }
 
 static const struct axis_span **by_urgency(const struct axis_span *spans, size_t n, size_t *ret_n)
@@ -135,23 +140,38 @@ static const struct axis_span **by_urgency(const struct axis_span *spans, size_t
     return wanting;
 }
 
-/* Small wishes first, and those of large spans: more are fulfilled so. */
+static double needs(const struct axis *axis, const struct axis_span *span, size_t first, size_t last)
+{
+    double has = 0;
+
+    for (size_t piece = first; piece <= last && has < span->want; piece++)
+        has += axis->pieces[piece].width;
+    return fmax(ceil(span->want - has), 0);
+}
+
+/*
+ * Small wishes first, and those of large spans: more are fulfilled so. What is alike is treated alike, among those that may come
+ * later: all or none.
+ */
 static double fulfil(struct axis *axis, const struct axis_span *spans, size_t n, double room)
 {
-    size_t n_wanting;
+    size_t n_wanting, end;
     const struct axis_span **wanting = by_urgency(spans, n, &n_wanting);
 
-    for (size_t i = 0; i < n_wanting && room > 0; i++) {
-        size_t first = axis_piece_at(axis, wanting[i]->first), last = axis_piece_at(axis, wanting[i]->last);
-        double has = 0, needs;
+    for (size_t i = 0; i < n_wanting && room > 0; i = end) {
+        double sum = 0;
 
-        for (size_t piece = first; piece <= last && has < wanting[i]->want; piece++)
-            has += axis->pieces[piece].width;
-        needs = ceil(wanting[i]->want - has);
-        if (needs <= 0 || needs > room)
-            continue;
-        widen(axis, first, last, needs);
-        room -= needs;
+        for (end = i; end < n_wanting && (end == i || (wanting[i]->later && alike(wanting[i], wanting[end]))); end++)
+            sum += needs(axis, wanting[end], axis_piece_at(axis, wanting[end]->first),
+                         axis_piece_at(axis, wanting[end]->last));
+        for (size_t j = i; j < end && sum <= room; j++) {
+            size_t first = axis_piece_at(axis, wanting[j]->first), last = axis_piece_at(axis, wanting[j]->last);
+            double more = needs(axis, wanting[j], first, last);
+
+            widen(axis, first, last, more);
+            room -= more;
+            sum -= more;
+        }
     }
     free(wanting);
     return room;
@@ -164,9 +184,7 @@ static void set_widths(struct axis *axis, const struct axis_span *spans, size_t 
     for (size_t i = 0; i < axis->n; i++) {
         struct axis_piece *piece = &axis->pieces[i];
 
-        piece->width = piece->gap ? AXIS_GAP_MIN : AXIS_PIECE_MIN;
-        if (piece->segments > 1)
-            piece->width += fmin(8 * log2((double)piece->segments), width / 4);
+        piece->width = least_width(piece, width);
         room -= piece->width;
         folded += piece->folded;
     }
@@ -176,7 +194,8 @@ static void set_widths(struct axis *axis, const struct axis_span *spans, size_t 
         return;
     }
     if (folded > 0) {
-        double each = fmin(GAP_WANT - AXIS_GAP_MIN, room / 3 / folded);
+        double each =
+            fmin(GAP_WANT - AXIS_GAP_MIN, fmax(room / 3 / folded, fmin(AXIS_FOLD_MIN - AXIS_GAP_MIN, room / folded)));
 
         for (size_t i = 0; i < axis->n; i++)
             axis->pieces[i].width += axis->pieces[i].folded ? each : 0;
@@ -195,7 +214,7 @@ void axis_make(const struct axis_span *spans, size_t n, uint64_t first, uint64_t
     double at = left, large = fmin(4096, ((double)(last - first) + 1) / 64);
 
     segments(spans, n, first, last, axis);
-    coarsen(axis, (size_t)(width / AXIS_PIECE_MIN));
+    coarsen(axis, width);
     for (size_t i = 0; i < axis->n; i++)
         axis->pieces[i].folded = axis->pieces[i].gap && size_of(&axis->pieces[i]) >= large;
     set_widths(axis, spans, n, width);

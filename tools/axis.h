@@ -13,11 +13,13 @@
 
 #define AXIS_PIECE_MIN 14 /* pixels, where there is room for all pieces */
 #define AXIS_GAP_MIN 11
+#define AXIS_FOLD_MIN 22 /* of a folded gap, if there is room: its size can be written */
 
 struct axis_span {
     uint64_t first, last;
     bool covers; /* else it only begins and ends there, as containers do */
-    double want; /* pixels that would be good to have; 0: none in particular */
+    unsigned later; /* its want is looked at after those with a lower number */
+    double want;    /* pixels that would be good to have; 0: none in particular */
 };
 
 struct axis_piece {

@@ -137,7 +137,7 @@ static int write_output(const char *path, const char *text, size_t size)
     if (out && fclose(out) != 0)
         ok = false;
     if (!ok)
-        fprintf(stderr, "gmem: %s: %s\n", path, strerror(errno ? errno : EIO));
+        fprintf(stderr, "%s: %s: %s\n", problem_program(), path, strerror(errno ? errno : EIO));
     return ok ? 0 : EXIT_ASKED;
 }
 
@@ -150,19 +150,14 @@ static int draw(const struct loaded *loaded, const struct asked *asked)
     bool ok, written;
     int status;
 
-    if (!out) {
-        fprintf(stderr, "gmem: out of memory\n");
-        return EXIT_ASKED;
-    }
+    if (!out)
+        alloc_failed();
     ok = asked->html ? draw_html(loaded, asked->timeline ? &loaded->history : NULL, &asked->draw, out, &problem)
                      : draw_svg(loaded, &asked->draw, out, &problem);
     written = !ferror(out);
-    if (fclose(out) != 0 || !written) {
-        fprintf(stderr, "gmem: out of memory\n");
-        status = EXIT_ASKED;
-    } else {
-        status = ok ? write_output(asked->output, text, size) : bad_input(&problem);
-    }
+    if (fclose(out) != 0 || !written)
+        alloc_failed();
+    status = ok ? write_output(asked->output, text, size) : bad_input(&problem);
     free(text);
     return status;
 }

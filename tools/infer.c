@@ -8,6 +8,7 @@
 #include "infer_parts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 
@@ -35,6 +36,11 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
         if (topology->regions[i].target != NOWHERE)
             in.regions[topology->regions[i].target].aliased = true;
     }
+    for (size_t i = 0; ok && i < topology->n_spaces; i++)
+        if (topology->spaces[i].root != NOWHERE && strcmp(topology->spaces[i].name, "I/O") == 0)
+            in.regions[topology->spaces[i].root].ports = true;
+    if (ok)
+        infer_rule_order(&in);
     ok = ok && (!flat || infer_flat(&in));
     if (ok)
         infer_rules(&in);

@@ -27,6 +27,8 @@ struct window {
 
 struct facts {
     struct infer *in;
+    size_t *several; /* runs of regions of which one is shown, each with NOWHERE behind it */
+    size_t n_several;
     struct fact *facts;
     size_t n;
     struct window *windows;
@@ -82,22 +84,44 @@ static void add_window(struct facts *facts, const struct ways *ways, size_t way)
     facts->windows[facts->n_windows++] = (struct window){.begin = begin, .end = facts->n_chain};
 }
 
+static void add_several(struct facts *facts, size_t region)
+{
+    alloc_grow(&facts->several, facts->n_several, sizeof(*facts->several));
+    facts->several[facts->n_several++] = region;
+}
+
 static void see_winner(struct facts *facts, const struct infer_place *place, size_t winner)
 {
     struct infer *in = facts->in;
     const struct ways *ways = place->ways;
     size_t way = place->active[winner], region = ways->ways[way].region;
-    bool same = true;
+    bool several = false;
 
-    for (size_t i = winner + 1; same && i < place->n_active; i++)
-        same = ways->ways[place->active[i]].region == region || !infer_matches(in, place, place->active[i]);
-    if (same) /* else it may be another one of that name */
+    for (size_t i = winner + 1; i < place->n_active; i++) {
+        size_t other = ways->ways[place->active[i]].region;
+
+        if (other == region || !infer_matches(in, place, place->active[i]))
+            continue;
+        if (!several)
+            add_several(facts, region);
+        add_several(facts, other);
+        several = true;
+    }
+    if (several)
+        add_several(facts, NOWHERE);
+    else
         in->regions[region].answers = true;
     if (place->range->type != MTREE_ROM)
         for (size_t up = way; up != NOWHERE; up = ways->ways[up].up)
             in->regions[ways->ways[up].region].shown_writable = true;
     else if (!in->topology->regions[region].readonly)
         add_window(facts, ways, way);
+}
+
+/* Those of one priority at one address are printed in the order in which they are asked. */
+static bool is_order_open(const struct topo_region *a, const struct topo_region *b)
+{
+    return a->priority == b->priority && a->offset != b->offset;
 }
 
 static void see(void *opaque, const struct infer_place *place)
@@ -126,7 +150,7 @@ static void see(void *opaque, const struct infer_place *place)
         if (i == winner || region == ways[place->active[winner]].region)
             continue;
         if (part(place->ways, place->active[i], place->active[winner], &over, &under) &&
-            regions[ways[over].region].priority == regions[ways[under].region].priority)
+            is_order_open(&regions[ways[over].region], &regions[ways[under].region]))
             add_fact(facts, region, ways[over].region, ways[under].region);
         else if (i < winner)
             add_fact(facts, region, NOWHERE, NOWHERE);
@@ -145,32 +169,29 @@ static bool answers(const struct infer *in, size_t region)
     return in->topology->regions[region].kind != GMEM_KIND_CONTAINER;
 }
 
-static int by_pair(const void *a, const void *b)
-{
-    const struct infer_before *x = a, *y = b;
-
-    if (x->first != y->first)
-        return x->first < y->first ? -1 : 1;
-    return x->second < y->second ? -1 : x->second > y->second;
-}
-
 static void add_pair(struct infer_before **pairs, size_t *n, const struct fact *fact)
 {
     alloc_grow(pairs, *n, sizeof(**pairs));
     (*pairs)[(*n)++] = (struct infer_before){.first = fact->under, .second = fact->over};
 }
 
-/* Sorted, each once. */
-static size_t tidy(struct infer_before *pairs, size_t n)
+/* Of several of one name that a range may be, the first that may answer does, if none is known to. */
+static void settle_several(struct facts *facts)
 {
-    size_t left = 0;
+    struct infer *in = facts->in;
 
-    if (n)
-        qsort(pairs, n, sizeof(*pairs), by_pair);
-    for (size_t i = 0; i < n; i++)
-        if (!left || by_pair(&pairs[left - 1], &pairs[i]) != 0)
-            pairs[left++] = pairs[i];
-    return left;
+    for (size_t i = 0, end; i < facts->n_several; i = end + 1) {
+        size_t first = NOWHERE;
+        bool known = false;
+
+        for (end = i; facts->several[end] != NOWHERE; end++) {
+            known |= answers(in, facts->several[end]);
+            if (first == NOWHERE && is_open(in, facts->several[end]))
+                first = facts->several[end];
+        }
+        if (!known && first != NOWHERE)
+            in->regions[first].answers = true;
+    }
 }
 
 static void settle(struct facts *facts)
@@ -182,10 +203,11 @@ static void settle(struct facts *facts)
     for (size_t i = 0; i < facts->n; i++)
         if (facts->facts[i].over == NOWHERE && is_open(in, facts->facts[i].region))
             in->regions[facts->facts[i].region].silent = true;
+    settle_several(facts);
     for (size_t i = 0; i < facts->n; i++)
         if (facts->facts[i].over != NOWHERE && answers(in, facts->facts[i].region))
             add_pair(&pairs, &n, &facts->facts[i]);
-    certain = n = tidy(pairs, n);
+    certain = n = infer_tidy(pairs, n);
     for (size_t i = 0; i < facts->n; i++) {
         const struct fact *fact = &facts->facts[i];
         struct infer_before opposite = {.first = fact->over, .second = fact->under};
@@ -194,14 +216,14 @@ static void settle(struct facts *facts)
             continue;
         /* Where the order is known, or the rule says so, it does not answer. */
         if (infer_rule_kind(in, fact->region, NULL) != GMEM_KIND_CONTAINER &&
-            !(certain && bsearch(&opposite, pairs, certain, sizeof(*pairs), by_pair)))
+            !(certain && bsearch(&opposite, pairs, certain, sizeof(*pairs), infer_by_pair)))
             continue;
         in->regions[fact->region].silent = true;
     }
     for (size_t i = 0; i < facts->n; i++)
         if (facts->facts[i].over != NOWHERE && is_open(in, facts->facts[i].region))
             add_pair(&pairs, &n, &facts->facts[i]);
-    n = tidy(pairs, n);
+    n = infer_tidy(pairs, n);
     infer_order(in, pairs, n);
     free(pairs);
 }
@@ -262,6 +284,7 @@ bool infer_facts(struct infer *in)
     }
     free(seen);
     free(facts.facts);
+    free(facts.several);
     free(facts.windows);
     free(facts.chain);
     return ok;

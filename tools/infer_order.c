@@ -11,6 +11,27 @@
 
 #include "alloc.h"
 
+int infer_by_pair(const void *a, const void *b)
+{
+    const struct infer_before *x = a, *y = b;
+
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return x->second < y->second ? -1 : x->second > y->second;
+}
+
+size_t infer_tidy(struct infer_before *pairs, size_t n)
+{
+    size_t left = 0;
+
+    if (n)
+        qsort(pairs, n, sizeof(*pairs), infer_by_pair);
+    for (size_t i = 0; i < n; i++)
+        if (!left || infer_by_pair(&pairs[left - 1], &pairs[i]) != 0)
+            pairs[left++] = pairs[i];
+    return left;
+}
+
 struct order {
     struct infer *in;
     const struct infer_before *pairs; /* sorted by first */
@@ -112,7 +133,7 @@ static void order_group(struct order *order, uint32_t *ranks)
     free(sorted);
 }
 
-void infer_order(struct infer *in, struct infer_before *pairs, size_t n)
+void infer_order(struct infer *in, const struct infer_before *pairs, size_t n)
 {
     struct topo_region *regions = in->topology->regions;
     struct order order = {.in = in,

@@ -20,7 +20,9 @@ struct infer_region {
     bool window;         /* read-only, as the flat dump shows */
     bool ordered;        /* its place among its equals was settled by the flat dump */
     bool reordered;      /* and is not the one printed */
+    bool overlaps;       /* an equal sibling at another address */
     bool parent_of_some;
+    bool ports;   /* the root of the space of ports */
     bool aliased; /* the target of an alias */
 };
 
@@ -77,6 +79,8 @@ bool infer_aliases(struct infer *in);
 enum gmem_kind infer_rule_kind(const struct infer *in, size_t region, const char **ret_why);
 /* What is still open is settled by rule, and every guess listed. */
 void infer_rules(struct infer *in);
+/* The order of equal siblings that overlap. */
+void infer_rule_order(struct infer *in);
 
 /* infer_flat.c: what the flat dump settles. False: it is not of this machine. */
 bool infer_flat(struct infer *in);
@@ -105,6 +109,10 @@ bool infer_facts(struct infer *in);
 struct infer_before {
     size_t first, second; /* siblings of equal priority; the first wins */
 };
-void infer_order(struct infer *in, struct infer_before *pairs, size_t n);
+int infer_by_pair(const void *a, const void *b);
+/* Sorts pairs, each once; returns how many are left. */
+size_t infer_tidy(struct infer_before *pairs, size_t n);
+/* pairs are tidy. */
+void infer_order(struct infer *in, const struct infer_before *pairs, size_t n);
 
 #endif

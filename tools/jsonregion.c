@@ -13,7 +13,7 @@
 #include "alloc.h"
 #include "jsonscan.h"
 
-#define VALUES_MAX (16u << 20) /* about a million regions */
+#define VALUES_MAX (8u << 20) /* a quarter of a million regions */
 #define ID_MAX ((INT64_C(1) << 53) - 1)
 
 #define WRONG(place, ...) problem_at((place)->problem, (place)->source, (place)->line, __VA_ARGS__)

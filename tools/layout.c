@@ -64,7 +64,8 @@ char *layout_size(uint64_t first, uint64_t last)
         size /= 1024;
         unit++;
     }
-    return alloc_format(size < 99.95 && size != floor(size) ? "%.1f %ciB" : "%.0f %ciB", size, units[unit]);
+    size = size < 99.95 ? round(size * 10) / 10 : round(size);
+    return alloc_format(size == floor(size) ? "%.0f %ciB" : "%.1f %ciB", size, units[unit]);
 }
 
 /* Those that are not seen through an alias, and where regions are at home. */
@@ -84,7 +85,15 @@ static void show_direct(struct picture *picture)
     }
 }
 
-/* In aliases: containers that have no home, with all that is in them. */
+/* Whether the part of a region that one way shows is, at least in part, among what another shows. */
+static bool meets(const struct way *a, const struct way *b)
+{
+    uint64_t size_a = a->last - a->first, size_b = b->last - b->first;
+
+    return a->offset <= b->offset ? b->offset - a->offset <= size_a : a->offset - b->offset <= size_b;
+}
+
+/* In aliases: containers, or parts of them, that have no home, with all that is in them. */
 static void show_seen(struct picture *picture)
 {
     const struct ways *ways = &picture->ways;
@@ -99,7 +108,7 @@ static void show_seen(struct picture *picture)
 
         if (picture->shown[i] || way->up == NOWHERE || !picture->shown[way->up])
             continue;
-        if (is_alias(picture, way->up) && (!holds[i] || *home != NOWHERE))
+        if (is_alias(picture, way->up) && (!holds[i] || (*home != NOWHERE && meets(way, &ways->ways[*home]))))
             continue;
         picture->shown[i] = true;
         if (*home == NOWHERE)
@@ -108,32 +117,49 @@ static void show_seen(struct picture *picture)
     free(holds);
 }
 
-/* What the axis is cut by: everything shown, and ranges, that have a name to be written. */
+static double width_of(const char *bytes)
+{
+    char *text = label_text(bytes);
+    size_t cells = label_cells(text);
+
+    free(text);
+    return (double)(cells > 24 ? 24 : cells) * LAYOUT_CELL + 9;
+}
+
+/*
+ * What the axis is cut by: everything shown, and ranges. Both have a name to be written; those of ranges come first, those of
+ * disabled regions and of containers may be numbers.
+ */
 static void make_axis(struct picture *picture, const struct layout_range *ranges, size_t n,
                       const struct layout_options *options)
 {
     const struct ways *ways = &picture->ways;
     struct axis_span *spans = alloc_zeroed(ways->n + n, sizeof(*spans));
     size_t n_spans = 0;
+    uint64_t first = options->first, last = options->last;
 
+    for (size_t i = 0; i < n; i++)
+        spans[n_spans++] = (struct axis_span){.first = ranges[i].first,
+                                              .last = ranges[i].last,
+                                              .covers = true,
+                                              .want = width_of(picture->topology->regions[ranges[i].region].name)};
     for (size_t i = 0; i < ways->n; i++) {
         const struct way *way = &ways->ways[i];
         enum look look = layout_look(picture->topology, way->region, way->attrs);
+        bool covers = look != LOOK_CONTAINER && look != LOOK_ALIAS;
 
         if (picture->shown[i])
-            spans[n_spans++] =
-                (struct axis_span){way->first, way->last, look != LOOK_CONTAINER && look != LOOK_ALIAS, 0};
+            spans[n_spans++] = (struct axis_span){.first = way->first,
+                                                  .last = way->last,
+                                                  .covers = covers,
+                                                  .later = covers && way->enabled ? 1 : 2,
+                                                  .want = width_of(picture->topology->regions[way->region].name)};
     }
-    for (size_t i = 0; i < n; i++) {
-        const char *name = picture->topology->regions[ranges[i].region].name;
-        char *text = label_text(name);
-        size_t cells = label_cells(text);
-
-        spans[n_spans++] = (struct axis_span){ranges[i].first, ranges[i].last, true,
-                                              (double)(cells > 24 ? 24 : cells) * LAYOUT_CELL + 9};
-        free(text);
-    }
-    axis_make(spans, n_spans, options->first, options->last, options->left, options->width, &picture->axis);
+    if (ways->n && ways->ways[0].first > first)
+        first = ways->ways[0].first;
+    if (ways->n && ways->ways[0].last < last)
+        last = ways->ways[0].last;
+    axis_make(spans, n_spans, first, last, options->left, options->width, &picture->axis);
     free(spans);
 }
 
@@ -158,7 +184,12 @@ bool layout_make(const struct topology *topology, size_t space, const struct lay
         if (picture->n_boxes <= options->boxes || least > options->width)
             break;
     }
-    layout_winners(picture, ranges, n, options->least);
+    for (double least = options->least;; least *= 2) {
+        picture->n_winners = 0;
+        layout_winners(picture, ranges, n, least);
+        if (picture->n_winners <= options->boxes || least > options->width)
+            break;
+    }
     layout_stubs(picture, options);
     layout_labels(picture);
     return true;
@@ -179,6 +210,9 @@ void layout_free(struct picture *picture)
     }
     for (size_t i = 0; i < picture->n_key; i++)
         free(picture->key[i].text);
+    for (size_t i = 0; i < picture->n_notes; i++)
+        free(picture->notes[i].text);
+    free(picture->notes);
     free(picture->boxes);
     free(picture->frames);
     free(picture->winners);

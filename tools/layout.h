@@ -84,6 +84,14 @@ struct tick {
     double x;
     unsigned row; /* how far up its text is; in the picture's upright mode always 0 */
     bool end;     /* the last address, and not where something begins */
+    bool back;    /* its text is left of it */
+};
+
+/* How much a fold leaves out: in the middle of it, below the axis or, upright, above. */
+struct note {
+    double x;
+    char *text;
+    bool upright;
 };
 
 /* A target of aliases. */
@@ -102,6 +110,7 @@ struct arrow {
     double x, y, to_x, to_y;
     size_t stub; /* that it goes to, behind the bottom line; NOWHERE: a box */
     bool enabled;
+    bool beside; /* both ends are at the bottom of one row */
 };
 
 struct key_entry {
@@ -126,6 +135,8 @@ struct picture {
     struct tick *ticks;
     size_t n_ticks;
     bool upright; /* addresses from bottom to top */
+    struct note *notes;
+    size_t n_notes;
     struct stub *stubs;
     size_t n_stubs;
     size_t stubs_left; /* how many more there would be */
@@ -140,7 +151,7 @@ struct picture {
 };
 
 struct layout_options {
-    size_t boxes; /* at most; where there are more, least is raised */
+    size_t boxes; /* at most, and at most as many ranges; where there are more, least is raised */
     uint64_t first, last;
     double left, width;
     double least; /* pixels: what is narrower is drawn together with its neighbours */

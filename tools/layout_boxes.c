@@ -13,6 +13,7 @@
 
 #include "alloc.h"
 
+#define NEAR 4       /* pixels: small ones that are no further from each other are joined */
 #define DEEPEST 1500 /* pixels: what would be further down than this is counted and left out */
 
 struct placing {
@@ -30,6 +31,7 @@ struct item {
     size_t count;    /* ways that it is, with all below */
     bool many;
     bool enabled;
+    enum look look; /* of several: that of all of them, else a container's */
     uint64_t first, last;
 };
 
@@ -70,11 +72,13 @@ static size_t join(struct item *items, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct item *last = left ? &items[left - 1] : NULL;
 
-        if (!last || items[i].left > last->right + 1 || items[i].enabled != last->enabled) {
+        if (!last || items[i].left > last->right + NEAR || items[i].enabled != last->enabled) {
             items[left++] = items[i];
             continue;
         }
         last->many = true;
+        if (last->look != items[i].look)
+            last->look = LOOK_CONTAINER;
         last->count += items[i].count;
         last->right = items[i].right > last->right ? items[i].right : last->right;
         last->last = items[i].last > last->last ? items[i].last : last->last;
@@ -93,6 +97,7 @@ static struct item item_of(const struct placing *placing, size_t index)
                         .way = index,
                         .count = placing->below[index],
                         .enabled = way->enabled,
+                        .look = layout_look(picture->topology, way->region, way->attrs),
                         .first = way->first,
                         .last = way->last};
 
@@ -133,7 +138,7 @@ static void add_box(struct placing *placing, enum box_type type, const struct it
     struct picture *picture = placing->picture;
     const struct way *way = &picture->ways.ways[item->way];
     struct box box = {.type = type,
-                      .look = layout_look(picture->topology, way->region, way->attrs),
+                      .look = item->look,
                       .way = item->many ? NOWHERE : item->way,
                       .first = item->first,
                       .last = item->last,
@@ -268,32 +273,38 @@ void layout_boxes(struct picture *picture, double least)
 
 void layout_winners(struct picture *picture, const struct layout_range *ranges, size_t n, double least)
 {
+    const struct axis_piece *end = &picture->axis.pieces[picture->axis.n - 1];
     bool small = false; /* the last one is, and may be joined by others */
 
     for (size_t i = 0; i < n; i++) {
         struct winner *last = picture->n_winners ? &picture->winners[picture->n_winners - 1] : NULL;
-        double left = left_of(picture, ranges[i].first), right = right_of(picture, ranges[i].last);
-        double taken = last ? last->x + last->width : 0;
+        double left = fmin(left_of(picture, ranges[i].first), end->x + end->width - 1);
+        double right = fmax(right_of(picture, ranges[i].last), left + 1), taken = last ? last->x + last->width : 0;
+        enum look look = layout_look(picture->topology, ranges[i].region, ranges[i].attrs);
+        bool tiny = right - left < least;
 
-        if (last && left < taken)
-            left = taken;
-        if (last && (right <= left ? taken >= right : small && right - left < least && left <= taken + 1)) {
+        if (last && small && tiny && left <= taken + NEAR) {
             last->count++;
             last->last = ranges[i].last;
-            last->width = (right > taken ? right : taken) - last->x;
+            if (last->look != look)
+                last->look = LOOK_CONTAINER;
+            last->width = fmax(right, taken) - last->x;
             continue;
         }
-        if (right <= left)
-            right = left + 1;
-        small = right - left < least;
+        /* Who would have no pixel gets one of a large neighbour's. */
+        if (last && left < taken && tiny && last->width > least)
+            last->width = left - last->x;
+        else if (last && left < taken)
+            left = taken;
+        right = fmax(right, left + 1);
+        small = tiny;
         alloc_grow(&picture->winners, picture->n_winners, sizeof(*picture->winners));
-        picture->winners[picture->n_winners++] =
-            (struct winner){.range = ranges[i],
-                            .last = ranges[i].last,
-                            .count = 1,
-                            .look = layout_look(picture->topology, ranges[i].region, ranges[i].attrs),
-                            .x = left,
-                            .width = right - left,
-                            .label.key = NOWHERE};
+        picture->winners[picture->n_winners++] = (struct winner){.range = ranges[i],
+                                                                 .last = ranges[i].last,
+                                                                 .count = 1,
+                                                                 .look = look,
+                                                                 .x = left,
+                                                                 .width = right - left,
+                                                                 .label.key = NOWHERE};
     }
 }

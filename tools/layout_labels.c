@@ -29,6 +29,7 @@ struct wish {
     char *text;
     uint64_t first, last;
     size_t order;
+    bool winner;
     double width;
 };
 
@@ -111,14 +112,18 @@ static void make_key(struct picture *picture, struct wish *wishes, size_t n)
             firsts[n_firsts++] = &wishes[i];
     qsort(firsts, n_firsts, sizeof(struct wish *), by_order);
     for (size_t i = 0; i < n_firsts; i++) {
+        size_t counts[2] = {0};
         struct key_entry entry = {.look = firsts[i]->look, .first = firsts[i]->first, .last = firsts[i]->last};
 
         for (struct wish *wish = firsts[i];
              wish < wishes + n && strcmp(wish->text, firsts[i]->text) == 0 && wish->look == firsts[i]->look; wish++)
             if (wish->width >= mark_width(picture->n_key + 1)) {
+                if (wish->first < entry.first)
+                    entry.first = wish->first;
                 wish->label->key = picture->n_key;
-                entry.count++;
+                counts[wish->winner]++;
             }
+        entry.count = counts[0] > counts[1] ? counts[0] : counts[1];
         if (!entry.count)
             continue;
         entry.text = alloc_text(firsts[i]->text);
@@ -134,6 +139,26 @@ static void lay_key(struct picture *picture, double width)
     picture->height = picture->key_y;
     if (picture->n_key)
         picture->height += 12 + 16 * (double)((picture->n_key + picture->key_columns - 1) / picture->key_columns);
+}
+
+/* How much was folded: below the axis, or upright between two addresses that are upright too. */
+static void make_notes(struct picture *picture)
+{
+    for (size_t i = 0; i < picture->axis.n; i++) {
+        const struct axis_piece *piece = &picture->axis.pieces[i];
+        struct note note = {.x = piece->x + piece->width / 2};
+
+        if (!piece->folded)
+            continue;
+        note.text = layout_size(piece->first, piece->last);
+        note.upright = (double)label_cells(note.text) * LAYOUT_MARK + 1 > piece->width;
+        if (note.upright && (!picture->upright || piece->width < AXIS_FOLD_MIN)) {
+            free(note.text);
+            continue;
+        }
+        alloc_grow(&picture->notes, picture->n_notes, sizeof(note));
+        picture->notes[picture->n_notes++] = note;
+    }
 }
 
 void layout_labels(struct picture *picture)
@@ -158,8 +183,8 @@ void layout_labels(struct picture *picture)
         if (write_name(&winner->label, text, winner->width) || winner->count > 1)
             free(text);
         else
-            wishes[n] =
-                (struct wish){&winner->label, winner->look, text, winner->range.first, winner->last, n, winner->width},
+            wishes[n] = (struct wish){&winner->label, winner->look, text, winner->range.first, winner->last, n,
+                                      true,           winner->width},
             n++;
     }
     for (size_t i = 0; i < picture->n_boxes; i++) {
@@ -169,9 +194,10 @@ void layout_labels(struct picture *picture)
         if (write_name(&box->label, text, box->width) || box->way == NOWHERE)
             free(text);
         else
-            wishes[n] = (struct wish){&box->label, box->look, text, box->first, box->last, n, box->width}, n++;
+            wishes[n] = (struct wish){&box->label, box->look, text, box->first, box->last, n, false, box->width}, n++;
     }
     make_key(picture, wishes, n);
+    make_notes(picture);
     for (size_t i = 0; i < n; i++)
         free(wishes[i].text);
     free(wishes);
@@ -185,33 +211,42 @@ static double tick_width(uint64_t addr)
     return snprintf(text, sizeof(text), "0x%" PRIx64, addr) * LAYOUT_SMALL;
 }
 
-/* Texts right of their ticks: each above those whose ticks it would lie across. False: too many rows. */
-static bool in_rows(struct tick *ticks, size_t n, double *ret_height)
+/*
+ * Texts right of their ticks, but left of them near the right end; each above those whose ticks it would lie across. False: too
+ * many rows, or no room.
+ */
+static bool in_rows(struct tick *ticks, size_t n, double left, double right, double *ret_height)
 {
     unsigned rows = 0;
 
     for (size_t i = n; i-- > 0;) {
         struct tick *tick = &ticks[i];
-        double right = tick->x + tick_width(tick->addr) + TICK_SPACE;
+        double end = tick->x + tick_width(tick->addr) + TICK_SPACE;
+        bool across = false; /* one whose text is on the left */
 
-        if (tick->end)
-            continue;
-        for (size_t j = i + 1; j < n && ticks[j].x < right && !ticks[j].end; j++)
+        for (size_t j = i + 1; j < n && ticks[j].x < end; j++)
+            across |= ticks[j].back;
+        tick->back = tick->end || across || end - TICK_SPACE > right;
+        if (tick->back && tick->x - tick_width(tick->addr) - 4 < left)
+            return false;
+        for (size_t j = i + 1; !tick->back && j < n && ticks[j].x < end; j++)
             if (ticks[j].row >= tick->row)
                 tick->row = ticks[j].row + 1;
         rows = tick->row > rows ? tick->row : rows;
     }
-    if (n && ticks[n - 1].end) {
-        struct tick *end = &ticks[n - 1];
-        double left = end->x - tick_width(end->addr) - TICK_SPACE;
+    for (size_t i = 0; i < n; i++) {
+        struct tick *tick = &ticks[i];
+        double begin = tick->x - tick_width(tick->addr) - TICK_SPACE;
 
-        for (size_t i = 0; i + 1 < n; i++)
-            if (ticks[i].x + tick_width(ticks[i].addr) > left && ticks[i].row >= end->row)
-                end->row = ticks[i].row + 1;
-        rows = end->row > rows ? end->row : rows;
+        for (size_t j = 0; tick->back && j < i; j++)
+            if (ticks[j].x + (ticks[j].back ? 0 : tick_width(ticks[j].addr)) > begin && ticks[j].row >= tick->row)
+                tick->row = ticks[j].row + 1;
+        rows = tick->row > rows ? tick->row : rows;
+        if (rows >= TICK_ROWS)
+            return false;
     }
-    *ret_height = (rows + 1) * TICK_ROW + 6;
-    return rows < TICK_ROWS;
+    *ret_height = (rows + 1) * TICK_ROW + 8;
+    return true;
 }
 
 /* Of those that would touch only the first is left. */
@@ -249,14 +284,15 @@ struct tick *layout_ticks(const struct axis *axis, bool ends, bool may_upright, 
                 ticks[left++] = ticks[i];
         n = left;
         *ret_height = TICK_ROW;
-    } else if (!in_rows(ticks, n, ret_height)) {
+    } else if (!in_rows(ticks, n, axis->pieces[0].x, last->x + last->width, ret_height)) {
         n = thin(ticks, n, TICK_UPRIGHT);
         *ret_upright = true;
         for (size_t i = 0; i < n; i++) {
             ticks[i].row = 0;
+            ticks[i].back = false;
             widest = fmax(widest, tick_width(ticks[i].addr));
         }
-        *ret_height = ceil(widest) + 8;
+        *ret_height = fmax(ceil(widest) + 8, 56);
     }
     *ret_n = n;
     return ticks;

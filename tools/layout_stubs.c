@@ -80,7 +80,8 @@ static void add_arrow(struct picture *picture, const struct window *window, doub
                           .to_x = round(to_x),
                           .to_y = to_y,
                           .stub = stub,
-                          .enabled = window->enabled};
+                          .enabled = window->enabled,
+                          .beside = y == to_y};
 
     /* What leads the same way is drawn once, and as enabled if one of them is. */
     for (size_t i = 0; i < picture->n_arrows; i++) {
@@ -128,7 +129,11 @@ static void lead_home(struct picture *picture, const struct window *window, size
         return;
     x = (home_place(picture, home, window->first) + home_place(picture, home, window->last)) / 2;
     x = fmin(fmax(x, to->x + 1), to->x + to->width - 1);
-    if (to->y > from->y)
+    if (fabs(x - window->middle) < 4 && window->middle > to->x && window->middle < to->x + to->width)
+        x = window->middle; /* no slant */
+    if (to->y == from->y)
+        add_arrow(picture, window, from->y + LAYOUT_ROW, x, to->y + LAYOUT_ROW, NOWHERE);
+    else if (to->y > from->y)
         add_arrow(picture, window, from->y + LAYOUT_ROW, x, to->y, NOWHERE);
     else
         add_arrow(picture, window, from->y, x, to->y + LAYOUT_ROW, NOWHERE);
@@ -149,7 +154,7 @@ static void add_stub(struct picture *picture, const struct window *windows, size
     for (size_t i = 0; i < n; i++) {
         double counts = windows[i].enabled ? 1 : 0.01;
 
-        spans[i] = (struct axis_span){windows[i].first, windows[i].last, true, 0};
+        spans[i] = (struct axis_span){.first = windows[i].first, .last = windows[i].last, .covers = true};
         stub.x += windows[i].middle * counts;
         weight += counts;
     }

@@ -11,11 +11,23 @@
 #include "alloc.h"
 #include "label.h"
 
+#define TOOLTIP 100 /* cells of a name */
+
 struct drawing {
     FILE *out;
     const struct picture *picture;
     double y; /* where the picture begins */
 };
+
+/* A name in a tooltip: all that a person reads of it, and no more, so that the size of all of them has a bound. */
+static void words(FILE *out, const char *bytes)
+{
+    char *all = label_text(bytes), *fit = label_fit(all, TOOLTIP);
+
+    svg_text(out, fit);
+    free(all);
+    free(fit);
+}
 
 static void rect(const struct drawing *drawing, double x, double y, double width, double height)
 {
@@ -65,12 +77,12 @@ static void region_words(FILE *out, const struct topology *topology, size_t inde
 
     if (region->kind == GMEM_KIND_ALIAS) {
         fputs("\nalias of ", out);
-        svg_text(out, region->target == NOWHERE ? "nothing" : topology->regions[region->target].name);
+        words(out, region->target == NOWHERE ? "nothing" : topology->regions[region->target].name);
         fprintf(out, " from offset 0x%" PRIx64, region->target_offset);
     }
     if (region->owner) {
         fputs("\nowner ", out);
-        svg_text(out, region->owner);
+        words(out, region->owner);
     }
     if (region->line)
         fprintf(out, "\nline %zu", region->line);
@@ -92,7 +104,7 @@ static void box_title(const struct drawing *drawing, const struct box *box)
     }
     way = &drawing->picture->ways.ways[box->way];
     region = &topology->regions[way->region];
-    svg_text(out, region->name);
+    words(out, region->name);
     fprintf(out, " (%s%s%s)\n", svg_kind(box->look),
             region->kind == GMEM_KIND_ALIAS && box->look != LOOK_ALIAS ? " in an alias" : "",
             box->readonly && box->look != LOOK_ROM ? ", readonly" : "");
@@ -136,33 +148,36 @@ static void draw_axis(const struct drawing *drawing)
     for (size_t i = 0; i < axis->n; i++) {
         const struct axis_piece *piece = &axis->pieces[i];
         double middle = piece->x + piece->width / 2, zigzag = fmin(piece->width / 2 - 1, 8);
-        char *size;
 
         if (!piece->folded) {
             line(drawing, "axis", piece->x, y, piece->x + piece->width, y);
             continue;
         }
-        size = layout_size(piece->first, piece->last);
         fprintf(drawing->out,
                 "<path class=\"fold\" d=\"M%ld %ldH%ldl%.0f -4 %.0f 8 %.0f -8 %.0f 4H%ld\"><title>nothing from ",
                 lround(piece->x), lround(drawing->y + y), lround(middle - zigzag), zigzag / 4, zigzag / 2, zigzag / 2,
                 zigzag / 4, lround(piece->x + piece->width));
         extent(drawing->out, piece->first, piece->last);
         fputs("</title></path>\n", drawing->out);
-        if ((double)label_cells(size) * LAYOUT_MARK + 1 <= piece->width)
-            text(drawing, "m mm c", middle, y + 14, size);
-        free(size);
+    }
+    for (size_t i = 0; i < picture->n_notes; i++) {
+        const struct note *note = &picture->notes[i];
+
+        if (note->upright)
+            upright_text(drawing, "m mm", note->x + 3, y - 8, note->text);
+        else
+            text(drawing, "m mm c", note->x, y + 14, note->text);
     }
     for (size_t i = 0; i < picture->n_ticks; i++) {
         const struct tick *tick = &picture->ticks[i];
         char *number = alloc_format("0x%" PRIx64, tick->addr);
-        double up = picture->upright ? 4 : 5 + tick->row * 13;
+        double up = picture->upright ? 4 : 8 + tick->row * 13;
 
-        line(drawing, "axis", tick->x, y + 3, tick->x, y - up - (picture->upright ? 0 : 9));
+        line(drawing, "axis", tick->x, y + 3, tick->x, y - up - (picture->upright ? 0 : 8));
         if (picture->upright)
             upright_text(drawing, "a", fmax(tick->x + 4, 8), y - up - 3, number);
         else
-            text(drawing, tick->end ? "a e" : "a", tick->end ? tick->x - 3 : tick->x + 4, y - up, number);
+            text(drawing, tick->back ? "a e" : "a", tick->back ? tick->x - 3 : tick->x + 4, y - up, number);
         free(number);
     }
 }
@@ -177,7 +192,9 @@ static void draw_arrows(const struct drawing *drawing)
         long to_y = lround(drawing->y + arrow->to_y), bend;
         const char *class = arrow->enabled ? "line" : "off";
 
-        if (arrow->stub == NOWHERE) {
+        if (arrow->beside) {
+            fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldv4.5H%ldv-1\"/>\n", class, x, y, to_x);
+        } else if (arrow->stub == NOWHERE) {
             bend = (to_y - y) / 2;
             fprintf(drawing->out, "<path class=\"%s\" d=\"M%ld %ldC%ld %ld %ld %ld %ld %ld\"/>\n", class, x, y, x,
                     y + bend, to_x, to_y - bend, to_x, to_y);
@@ -198,10 +215,10 @@ static void draw_tips(const struct drawing *drawing)
     for (size_t i = 0; i < picture->n_arrows; i++) {
         const struct arrow *arrow = &picture->arrows[i];
         long x = lround(arrow->to_x), y = lround(drawing->y + arrow->to_y);
-        int up = arrow->to_y < arrow->y ? 1 : -1;
+        int up = arrow->to_y < arrow->y || arrow->beside ? 1 : -1;
 
         fprintf(drawing->out, "<path class=\"tip\"%s d=\"M%ld %ldl-3.5 %dh7z\"/>\n",
-                arrow->enabled ? "" : " fill-opacity=\".6\"", x, y, 6 * up);
+                arrow->enabled ? "" : " fill-opacity=\".6\"", x, y, 5 * up);
     }
 }
 
@@ -251,7 +268,7 @@ static void draw_winners(const struct drawing *drawing)
             fprintf(out, "%zu ranges between ", winner->count);
             extent(out, winner->range.first, winner->last);
         } else {
-            svg_text(out, picture->topology->regions[winner->range.region].name);
+            words(out, picture->topology->regions[winner->range.region].name);
             fprintf(out, " (%s%s) answers\n", svg_kind(winner->look),
                     winner->range.attrs & GMEM_RANGE_READONLY && winner->look != LOOK_ROM ? ", readonly" : "");
             extent(out, winner->range.first, winner->last);
@@ -281,7 +298,7 @@ static void draw_stub(const struct drawing *drawing, const struct stub *stub)
 
     rect(drawing, stub->x + 0.5, stub->y + 0.5, stub->width - 1, LAYOUT_STUB - 1);
     fprintf(out, " class=\"box b-%s no\" rx=\"2\"><title>", svg_class(stub->look));
-    svg_text(out, topology->regions[stub->region].name);
+    words(out, topology->regions[stub->region].name);
     fputs("\nis placed nowhere in this space; seen through aliases</title></rect>\n", out);
     for (size_t i = 0; i < stub->axis.n; i++) {
         const struct axis_piece *piece = &stub->axis.pieces[i];
@@ -290,7 +307,7 @@ static void draw_stub(const struct drawing *drawing, const struct stub *stub)
             continue;
         rect(drawing, piece->x + 0.5, stub->y + 0.5, piece->width - 1, LAYOUT_STUB - 1);
         fprintf(out, " class=\"box b-%s\"><title>", svg_class(stub->look));
-        svg_text(out, topology->regions[stub->region].name);
+        words(out, topology->regions[stub->region].name);
         fputs("\noffsets ", out);
         extent(out, piece->first, piece->last);
         fputs("</title></rect>\n", out);
@@ -318,9 +335,11 @@ static void draw_key(const struct drawing *drawing)
         const struct key_entry *entry = &picture->key[i];
         double x = left + (double)(i / rows) * column, at = y + (double)(i % rows) * 16;
         char *number = alloc_format("%zu", i + 1), *size = layout_size(entry->first, entry->last);
-        char *name = label_fit(entry->text, 20);
         char *where = entry->count > 1 ? alloc_format("%zu\xc3\x97 from 0x%" PRIx64, entry->count, entry->first)
                                        : alloc_format("0x%" PRIx64 ", %s", entry->first, size);
+
+        double room = column - 28 - ((double)label_cells(where) + 2) * LAYOUT_SMALL;
+        char *name = label_fit(entry->text, (size_t)fmax(room / LAYOUT_CELL - 2, 8));
 
         rect(drawing, x + 0.5, at + 0.5, 21, 12);
         fprintf(drawing->out, " class=\"box b-%s\" rx=\"2\"/>", svg_class(entry->look));

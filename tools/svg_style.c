@@ -122,7 +122,8 @@ void svg_style(FILE *out)
     fprintf(out, ".alias{stroke:%s;stroke:var(--alias);stroke-width:1.5}\n", light[LOOK_ALIAS].solid);
     fprintf(out, ".line,.off{stroke:%s;stroke:var(--alias)}\n", light[LOOK_ALIAS].solid);
     fprintf(out, ".tip{fill:%s;fill:var(--alias)}\n", light[LOOK_ALIAS].solid);
-    fprintf(out, ".no{fill:%s;fill:var(--page);stroke-dasharray:3 2}\n", others_light[0]);
+    fprintf(out, ".no{fill:%s;fill:var(--page);stroke-dasharray:3 2;stroke-width:1;stroke-opacity:.75}\n",
+            others_light[0]);
     fprintf(out, ".frame{fill:%s;fill:var(--container-tint);fill-opacity:.55;stroke:%s;stroke:var(--rule)}\n",
             light[LOOK_CONTAINER].tint, others_light[3]);
     fputs("</style>\n<defs><pattern id=\"hatch\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" "

@@ -113,6 +113,24 @@ static void put_rows(FILE *out, const struct view_data *data)
     fprintf(out, "\"count\":%zu},\n", data->n_rows);
 }
 
+/*
+ * Where each row's memory begins among all RAM of the vm, "" where it has none. Rows are the topology's regions in their order:
+ * only without a timeline.
+ */
+static void put_ram_offsets(FILE *out, const struct map *map)
+{
+    fputs("\"ram_offsets\":\"", out);
+    for (size_t i = 0; i < map->topology->n_regions; i++) {
+        gmem_ram *ram = gmem_region_ram(map->regions[i]);
+
+        if (i)
+            fputc(' ', out);
+        if (ram)
+            fprintf(out, "%" PRIx64, gmem_ram_offset(ram));
+    }
+    fputs("\",\n", out);
+}
+
 /* With a timeline, regions are known by other numbers than the topology's. */
 static void put_guesses(FILE *out, const struct topology *topology, bool numbered)
 {
@@ -223,6 +241,8 @@ static void put_data(FILE *out, const struct loaded *loaded, const struct histor
     fprintf(out, "\"first\":\"%" PRIx64 "\",\"last\":\"%" PRIx64 "\",\n", options->first, options->last);
     put_texts(out, data->texts);
     put_rows(out, data);
+    if (!timeline)
+        put_ram_offsets(out, &loaded->map);
     put_guesses(out, &loaded->topology, !timeline);
     fprintf(out, "\"timeline\":%s,\n\"steps\":[", timeline ? "true" : "false");
     for (size_t i = 0; i < data->n_steps; i++)

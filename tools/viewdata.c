@@ -169,9 +169,8 @@ static struct view_row row_of(struct view_data *data, const struct topology *top
                               size_t index)
 {
     const struct topo_region *region = &topology->regions[index];
-    struct view_row row;
+    struct view_row row = {0};
 
-    memset(&row, 0, sizeof(row)); /* rows are compared byte for byte */
     row.id = id_of(data, ids, index);
     row.parent = region->parent == NOWHERE ? -1 : id_of(data, ids, region->parent);
     row.target = region->kind != GMEM_KIND_ALIAS || region->target == NOWHERE ? -1 : id_of(data, ids, region->target);
@@ -189,6 +188,14 @@ static struct view_row row_of(struct view_data *data, const struct topology *top
     row.last = region->size.all ? UINT64_MAX : region->size.bytes - 1;
     row.target_offset = row.target < 0 ? 0 : region->target_offset;
     return row;
+}
+
+static bool row_same(const struct view_row *a, const struct view_row *b)
+{
+    return a->offset == b->offset && a->last == b->last && a->target_offset == b->target_offset && a->id == b->id &&
+           a->parent == b->parent && a->target == b->target && a->name == b->name && a->owner == b->owner &&
+           a->ram == b->ram && a->kind == b->kind && a->flags == b->flags && a->priority == b->priority &&
+           a->rank == b->rank && a->line == b->line;
 }
 
 static bool spaces_same(const struct view_data *data, const struct view_space *spaces, size_t n)
@@ -234,7 +241,7 @@ void viewdata_add(struct view_data *data, const struct topology *topology, const
 
         row.rank = ranks[i];
         data->seen[row.id] = now;
-        if (data->current[row.id] >= 0 && memcmp(&data->rows[data->current[row.id]], &row, sizeof(row)) == 0)
+        if (data->current[row.id] >= 0 && row_same(&data->rows[data->current[row.id]], &row))
             continue;
         data->current[row.id] = (int32_t)data->n_rows;
         alloc_grow(&data->rows, data->n_rows, sizeof(row));

@@ -23,6 +23,7 @@ class Data {
     this.texts = from.texts;
     this.rows = from.rows;
     this.guesses = from.guesses;
+    this.ramOffsets = from.ram_offsets;
     this.timeline = from.timeline;
     this.steps = from.steps;
     this.nIds = 0;
@@ -35,6 +36,13 @@ class Data {
     }
     this.states = new Map();
     this.at = { n: 0, rowOf: new Int32Array(this.nIds).fill(-1), spaces: [] };
+  }
+
+  /* Where a row's memory begins among all RAM, or null where that is not known. */
+  ramOffset(row) {
+    if (typeof this.ramOffsets === "string") this.ramOffsets = this.ramOffsets.split(" ");
+    const offset = this.ramOffsets && this.ramOffsets[row];
+    return offset ? BigInt("0x" + offset) : null;
   }
 
   text(index) {
@@ -63,12 +71,23 @@ class Data {
   }
 }
 
+/* Names of spaces, numbered from the second of one name on. */
+function spaceKeys(data, spaces) {
+  const counts = new Map();
+  return spaces.map(([index]) => {
+    const name = data.text(index), n = (counts.get(name) || 0) + 1;
+    counts.set(name, n);
+    return n > 1 ? `${name} #${n}` : name;
+  });
+}
+
 /* One machine: rows by region id, and for each region its subregions in the order in which they win. */
 class State {
   constructor(data, rowOf, spaces) {
     this.data = data;
     this.rowOf = rowOf;
-    this.spaces = spaces.map(([name, root, line]) => ({ name: data.text(name), root, line }));
+    const keys = spaceKeys(data, spaces);
+    this.spaces = spaces.map(([name, root, line], i) => ({ name: keys[i], root, line }));
     this.sortChildren();
   }
 

@@ -49,7 +49,7 @@ class App {
       groups.get(key).push(space.name);
     }
     for (let n = 1; data.timeline && n <= data.steps.length; n++)
-      for (const [name] of data.steps[n - 1].spaces || []) names.push(data.text(name));
+      names.push(...spaceKeys(data, data.steps[n - 1].spaces || []));
     const inLast = new Set(state.spaces.map((space) => space.name));
     for (const name of new Set(names)) if (!inLast.has(name)) groups.set("gone " + name, [name]);
     const select = byId("space");

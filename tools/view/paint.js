@@ -343,8 +343,8 @@ class Picture {
     if (wide < 22) return;
     let text = nameText(data.name(row));
     if (alias) text += rows.target[row] < 0 ? " → nothing" : " → " + nameText(data.name(scene.state.rowOf[rows.target[row]]));
-    const shown = fit(p, text, wide - (alias ? 13 : 10));
-    if (shown) p.text(shown, left + (alias ? 8 : 5), y + SIZE.box / 2 + 0.5, { fill: on ? theme.ink : theme.muted });
+    const begin = Math.max(left + (alias ? 8 : 5), this.f.left + 5), shown = fit(p, text, Math.min(right, this.right) - begin - 5);
+    if (shown) p.text(shown, begin, y + SIZE.box / 2 + 0.5, { fill: on ? theme.ink : theme.muted });
   }
 
   drawStrip() {
@@ -365,8 +365,9 @@ class Picture {
         fill: color.solid,
         hatch: wide > 8 && (scene.ways.attrs[w] & FLAG.READONLY || scene.data.rows.kind[row] === KIND.RESERVED) ? color.text : undefined,
       });
-      const shown = wide > 26 ? fit(p, nameText(scene.data.name(row)), wide - 12) : "";
-      if (shown) p.text(shown, left + 6, y + SIZE.strip / 2 + 0.5, { fill: color.text, bold: true });
+      const start = Math.max(left, this.f.left) + 6;
+      const shown = wide > 26 ? fit(p, nameText(scene.data.name(row)), Math.min(right, this.right) - start - 6) : "";
+      if (shown) p.text(shown, start, y + SIZE.strip / 2 + 0.5, { fill: color.text, bold: true });
     });
   }
 

@@ -69,10 +69,12 @@ Object.assign(App.prototype, {
     const code = (text) => make("code", {}, text);
     const memory = [KIND.RAM, KIND.ROM, KIND.ROMD, KIND.RAM_DEVICE].includes(rows.kind[row]);
     const given = inherited(scene, answer.winner), attrs = attrsText(scene, row, range.attrs);
+    const among = memory ? data.ramOffset(row) : null;
     return this.facts([
       ["Range", code(span(range.first, range.last))],
       ["Address", answer.address === range.first ? "" : code(hex(answer.address))],
       [memory ? "RAM offset" : "Offset", code(hex(at) + (memory ? ` in ${nameText(data.text(rows.ram[row]) || data.name(row))}` : ""))],
+      ["All RAM", among === null ? "" : code(hex(among + at) + " among all RAM")],
       ["Access", accessText(data, row, range.attrs)],
       ["Attributes", attrs ? [attrs, given.length ? ` (${given.map(([word, from]) => `${word} because of ${nameText(data.name(from))}`).join(", ")})` : ""].join("") : ""],
       ["Owner", ownerText(data.text(rows.owner[row]))],

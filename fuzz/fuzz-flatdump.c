@@ -3,6 +3,7 @@
  * Any bytes as a text with a tree and a flat dump of one machine: both read, and the second used to settle what the first
  * leaves open.
  */
+#include "line_mutator.h"
 #include "pipeline.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,6 +2,7 @@
 /*
  * Any bytes as the text of a tree: read, and all that the command does with what was read.
  */
+#include "line_mutator.h"
 #include "pipeline.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

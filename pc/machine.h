@@ -162,8 +162,9 @@ bool machine_executed(const struct machine *machine, struct pc_cpus_stats *ret);
 
 /* When it is, from a hook or before the processors run. */
 struct machine_moment {
-    uint64_t ns;           /* of the devices' clock: the guest's time where that is virtual, else the host's */
-    bool counted;          /* instructions is known: somebody counts, and it was no other thread than the processors' that called the hook */
+    uint64_t ns; /* of the devices' clock: the guest's time where that is virtual, else the host's */
+    bool
+        counted; /* instructions is known: somebody counts, and it was no other thread than the processors' that called the hook */
     uint64_t instructions; /* executed so far, by all processors */
 };
 void machine_moment(const struct machine *machine, struct machine_moment *ret);

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include "machine.h"
 #include "monitor.h"
 #include "options.h"
+#include "output.h"
 #include "png_file.h"
 #include "progress.h"
 #include "record.h"
@@ -47,19 +47,12 @@ enum outcome {
     OUTCOME_TIMEOUT,
 };
 
-/* A file that is written later, but whose absence or refusal is found before the machine is made. */
-struct output {
-    const char *path;
-    FILE *file;
-    bool created;
-};
-
 struct run {
     struct options options;
     struct output trace, map, serial, recording;
     struct record *record; /* NULL: there is none, or the run is over */
-    int wake;    /* eventfd: outcome was set */
-    int signals; /* eventfd: a signal came */
+    int wake;              /* eventfd: outcome was set */
+    int signals;           /* eventfd: a signal came */
     atomic_int outcome;
     char reason[256];
     size_t matched; /* bytes of seen[] */
@@ -178,55 +171,10 @@ static void on_console(void *opaque, char c)
     end_run(run, OUTCOME_SEEN);
 }
 
-static int open_output(struct output *output, const char *path, const char *what, struct pc_error *error)
-{
-    struct stat info;
-    int fd;
-
-    if (!path)
-        return 0;
-    output->path = path;
-    output->created = stat(path, &info) < 0 && errno == ENOENT;
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    output->file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!output->file) {
-        int err = -errno;
-
-        if (fd >= 0)
-            close(fd);
-        output->created = false;
-        return pc_fail(error, err, "%s %s can't be written: %s", what, path, strerror(-err));
-    }
-    return 0;
-}
-
-static int empty_output(struct output *output, struct pc_error *error)
-{
-    /* EINVAL: not a file that has a length, such as a pipe. */
-    if (output->path && ftruncate(fileno(output->file), 0) < 0 && errno != EINVAL)
-        return pc_fail(error, -errno, "%s can't be emptied: %s", output->path, strerror(errno));
-    return 0;
-}
-
 /* False: a trace that goes to standard error could not be written there, so nobody can be told but by the status. */
 static bool traced(const struct run *run)
 {
     return run->trace.path || !(run->options.trace_slots || run->options.trace_pci) || !ferror(stderr);
-}
-
-/* False: not everything was written. */
-static bool close_output(struct output *output)
-{
-    bool good;
-
-    if (!output->path)
-        return true;
-    good = !ferror(output->file);
-    good = fclose(output->file) == 0 && good;
-    output->file = NULL;
-    if (!good)
-        fprintf(stderr, "gmem-pc: %s: not everything could be written\n", output->path);
-    return good;
 }
 
 /* No hook adds to it any more. False: not all of it was written. */
@@ -237,43 +185,32 @@ static bool end_recording(struct run *run)
     run->record = NULL;
     if (!whole)
         complain("the recording is not whole: out of memory");
-    return close_output(&run->recording) && whole;
-}
-
-/* The machine never ran: leave nothing behind. */
-static void drop_output(struct output *output)
-{
-    if (!output->path)
-        return;
-    if (output->file)
-        fclose(output->file);
-    if (output->created)
-        unlink(output->path);
+    return output_close(&run->recording) && whole;
 }
 
 static int open_outputs(struct run *run, struct pc_error *error)
 {
     const struct options *options = &run->options;
-    int err = open_output(&run->trace, options->trace_file, "trace file", error);
+    int err = output_open(&run->trace, options->trace_file, "trace file", error);
 
     if (!err)
-        err = open_output(&run->map, options->map_out, "map file", error);
+        err = output_open(&run->map, options->map_out, "map file", error);
     if (!err)
-        err = open_output(&run->serial, options->serial, "serial port's file", error);
+        err = output_open(&run->serial, options->serial, "serial port's file", error);
     if (!err)
-        err = open_output(&run->recording, options->record, "recording", error);
+        err = output_open(&run->recording, options->record, "recording", error);
     if (!err && options->screenshot)
         err = png_file_check(options->screenshot, error);
     if (err)
         return err;
     /* Emptied only now that all of them can be written. */
-    err = empty_output(&run->trace, error);
+    err = output_empty(&run->trace, error);
     if (!err)
-        err = empty_output(&run->map, error);
+        err = output_empty(&run->map, error);
     if (!err)
-        err = empty_output(&run->serial, error);
+        err = output_empty(&run->serial, error);
     if (!err)
-        err = empty_output(&run->recording, error);
+        err = output_empty(&run->recording, error);
     if (!run->trace.file)
         run->trace.file = stderr;
     if (!err && options->record) {
@@ -458,10 +395,10 @@ static int conclude(const struct run *run)
 
 static void drop_outputs(struct run *run)
 {
-    drop_output(&run->trace);
-    drop_output(&run->map);
-    drop_output(&run->serial);
-    drop_output(&run->recording);
+    output_drop(&run->trace);
+    output_drop(&run->map);
+    output_drop(&run->serial);
+    output_drop(&run->recording);
 }
 
 /* Which processors it got, where that was not said. */
@@ -531,7 +468,7 @@ static int boot(struct run *run)
         status = EXIT_GUEST;
     if (!traced(run))
         status = EXIT_GUEST;
-    if (!close_output(&run->trace) || !close_output(&run->map) || !close_output(&run->serial))
+    if (!output_close(&run->trace) || !output_close(&run->map) || !output_close(&run->serial))
         status = EXIT_GUEST;
     return flushed() ? status : EXIT_GUEST;
 }

@@ -154,7 +154,12 @@ static bool tree_read(gmem_vm *vm, struct tree *tree)
 
 static const struct entry *tree_find(const struct tree *tree, const struct entry *entry)
 {
-    return tree->n ? bsearch(entry, tree->sorted, tree->n, sizeof(*entry), by_id) : NULL;
+    return tree->sorted ? bsearch(entry, tree->sorted, tree->n, sizeof(*entry), by_id) : NULL;
+}
+
+static bool same(const struct entry *a, const struct entry *b)
+{
+    return a->text && b->text && a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
 }
 
 /* What is in now and was not, or was different: lines; else the ids of what was and is no more. Only counts without file. */
@@ -166,7 +171,7 @@ static size_t compare(const struct tree *was, const struct tree *now, bool gone,
     for (size_t i = 0; i < from->n; i++) {
         const struct entry *entry = gone ? &from->sorted[i] : &from->found[i], *other = tree_find(to, entry);
 
-        if (other && (gone || (other->length == entry->length && !memcmp(other->text, entry->text, entry->length))))
+        if (other && (gone || same(other, entry)))
             continue;
         if (file && n)
             fputs(", ", file);
@@ -242,6 +247,9 @@ static void write_step(struct record *record, const char *cause)
     struct tree now;
 
     atomic_store(&record->changed, false);
+    /* What would follow a line of which only a part could be written is no line. */
+    if (ferror(record->file))
+        return;
     if (!tree_read(machine_vm(record->machine), &now)) {
         record->failed = true;
         return;

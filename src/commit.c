@@ -253,7 +253,8 @@ static int make_version(struct commit *commit, const struct gmem__shown *shown, 
         changes->after.items[i].born = next->edit.born;
     for (i = 0; !err && i < parts->count; i++)
         err = gmem__tree_splice(&next->edit, &tree, parts->items[i].first, parts->items[i].last,
-                                changes->after.items + parts->items[i].after_from, parts->items[i].after_count);
+                                parts->items[i].after_count ? &changes->after.items[parts->items[i].after_from] : NULL,
+                                parts->items[i].after_count);
     GMEM__COUNT(commit->vm, nodes_visited, next->edit.visited);
     GMEM__COUNT(commit->vm, nodes_copied, next->edit.copied);
     if (!err)

@@ -134,7 +134,7 @@ static void dispatch_trees_are_skipped(void **state)
 
 static void spaces_had_views_of_their_own(void **state)
 {
-    struct source source = data_source("flat-old/form-2016-spaces.txt");
+    struct source source = data_source("flat-old/form-spaces.txt");
     struct flat_dump dump = read_source(&source);
 
     (void)state;
@@ -151,7 +151,7 @@ static void spaces_had_views_of_their_own(void **state)
 
 static void views_had_only_a_root(void **state)
 {
-    struct source source = data_source("flat-old/form-2017-root-only.txt");
+    struct source source = data_source("flat-old/form-root-only.txt");
     struct flat_dump dump = read_source(&source);
 
     (void)state;

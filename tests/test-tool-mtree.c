@@ -170,7 +170,7 @@ static void spaces_on_one_root_are_headed_together(void **state)
 
 static void bare_names_were_headings(void **state)
 {
-    struct source source = data_source("mtree-old/form-2012-names.txt");
+    struct source source = data_source("mtree-old/form-names.txt");
     struct mtree mtree = read_source(&source);
 
     (void)state;
@@ -193,7 +193,7 @@ static void bare_names_were_headings(void **state)
 
 static void addresses_were_of_eight_digits(void **state)
 {
-    struct source source = data_source("mtree-old/form-2011-32bit.txt");
+    struct source source = data_source("mtree-old/form-32bit.txt");
     struct mtree mtree = read_source(&source);
 
     (void)state;

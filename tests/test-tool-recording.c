@@ -19,28 +19,19 @@
     "\", \"size\": \"0x1000\", \"ua\": \"0x7f0000000000\", \"ret\": -22}"
 #define STEP(n, cause, more) "{\"step\": " #n ", \"cause\": \"" cause "\", \"calls\": []" more "}\n"
 
+/* clang-format off */
 static const char whole[] = HEADER
-    "{\"step\": 1, \"cause\": \"start\", \"time_ns\": 0, \"instructions\": 0, \"calls\": [" CALL(0, "0x0") ", " CALL(7, "0xfffff000") "], \"spaces\": [" SPACE("memory", 4) "], \"regions\": [" REGION(
-        4, "container", "0x0",
-        "", "9, 2") ", " REGION(9, "mmio", "0x0",
-                                "", "") ", " REGION(2, "mmio", "0x800",
-                                                    "", "") "]}\n"
-                                                            "{\"step\": 2, \"cause\": \"pci_cfg_write x\", "
-                                                            "\"time_ns\": 5, \"calls\": [], \"gone\": [9], "
-                                                            "\"regions\": [" REGION(
-                                                                4, "container", "0x0",
-                                                                "",
-                                                                "2") "]}\n"
-                                                                     "\n"
-                                                                     "{\"step\": 3, \"cause\": \"\", \"calls\": [], "
-                                                                     "\"spaces\": [" SPACE("memory", 4) ", " SPACE("io", 11) "], \"regions\": [" REGION(
-                                                                         9, "mmio", "0x400", "",
-                                                                         "") ", " REGION(4, "container", "0x0", "",
-                                                                                         "2, 9") ", " REGION(11,
-                                                                                                             "containe"
-                                                                                                             "r",
-                                                                                                             "0x0", "",
-                                                                                                             "") "]}\n";
+    "{\"step\": 1, \"cause\": \"start\", \"time_ns\": 0, \"instructions\": 0, "
+    "\"calls\": [" CALL(0, "0x0") ", " CALL(7, "0xfffff000") "], \"spaces\": [" SPACE("memory", 4) "], "
+    "\"regions\": [" REGION(4, "container", "0x0", "", "9, 2") ", " REGION(9, "mmio", "0x0", "", "") ", "
+    REGION(2, "mmio", "0x800", "", "") "]}\n"
+    "{\"step\": 2, \"cause\": \"pci_cfg_write x\", \"time_ns\": 5, \"calls\": [], \"gone\": [9], "
+    "\"regions\": [" REGION(4, "container", "0x0", "", "2") "]}\n"
+    "\n"
+    "{\"step\": 3, \"cause\": \"\", \"calls\": [], \"spaces\": [" SPACE("memory", 4) ", " SPACE("io", 11) "], "
+    "\"regions\": [" REGION(9, "mmio", "0x400", "", "") ", " REGION(4, "container", "0x0", "", "2, 9") ", "
+    REGION(11, "container", "0x0", "", "") "]}\n";
+/* clang-format on */
 
 static bool read(const char *text, size_t size, struct history *history, struct problem *problem)
 {

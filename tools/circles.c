@@ -126,18 +126,27 @@ static size_t add_copy(struct undo *undo, size_t region, size_t container, uint6
     return index;
 }
 
-/* container is to show what region shows, from skip on. */
-static bool fill(struct undo *undo, size_t container, size_t region, uint64_t skip, unsigned depth)
+/* container is to show what region shows, from skip on and no more than up to room. */
+static bool fill(struct undo *undo, size_t container, size_t region, uint64_t skip, uint64_t room, unsigned depth)
 {
     const struct topo_region *of = &undo->topology->regions[region];
-    uint64_t room = last_offset(&undo->to->regions[container]);
 
+    if (!of->enabled || skip > last_offset(of))
+        return true;
+    if (room > last_offset(of) - skip)
+        room = last_offset(of) - skip;
+    undo->to->regions[container].readonly |= of->readonly;
+    undo->to->regions[container].nonvolatile |= of->nonvolatile;
     if (depth > GMEM_DEPTH_MAX || undo->to->n_regions > undo->topology->n_regions + ADDED_MAX)
         return problem_at(undo->problem, undo->topology->source, undo->topology->regions[undo->alias].line,
                           "\"%s\" shows itself: aliases in a circle", undo->topology->regions[undo->alias].name);
     if (of->kind == GMEM_KIND_ALIAS)
         return of->target == NOWHERE || skip > UINT64_MAX - of->target_offset ||
-               fill(undo, container, of->target, skip + of->target_offset, depth + 1);
+               fill(undo, container, of->target, skip + of->target_offset, room, depth + 1);
+    if (of->kind != GMEM_KIND_CONTAINER)
+        return problem_at(undo->problem, undo->topology->source, undo->topology->regions[undo->alias].line,
+                          "\"%s\" lies in \"%s\", which answers itself, and shows it: that can't be built",
+                          undo->topology->regions[undo->alias].name, of->name);
     for (size_t i = undo->begin[region]; i < undo->begin[region + 1]; i++) {
         size_t child = undo->children[i], copy;
         const struct topo_region *c = &undo->topology->regions[child];
@@ -151,7 +160,7 @@ static bool fill(struct undo *undo, size_t container, size_t region, uint64_t sk
             undo->to->regions[copy].kind = GMEM_KIND_ALIAS;
             undo->to->regions[copy].target = child;
             undo->to->regions[copy].target_offset = inside;
-        } else if (!fill(undo, copy, child, inside, depth + 1)) {
+        } else if (!fill(undo, copy, child, inside, room - offset, depth + 1)) {
             return false;
         }
     }
@@ -187,7 +196,7 @@ bool circles_undo(const struct topology *topology, struct topology *ret, struct 
         undo.alias = i;
         ret->regions[i].kind = GMEM_KIND_CONTAINER;
         ret->regions[i].target = NOWHERE;
-        ok = !region->enabled || fill(&undo, i, region->target, region->target_offset, 0);
+        ok = !region->enabled || fill(&undo, i, region->target, region->target_offset, last_offset(region), 0);
     }
     free(undo.children);
     free(undo.begin);

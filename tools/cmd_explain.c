@@ -31,6 +31,10 @@ struct asking {
     const struct options *options;
     bool found;
     size_t printed; /* elements of the array that is being printed */
+    size_t left;    /* pieces or places more than the limit */
+    size_t places;  /* met so far */
+    size_t space;   /* places in this one only, or NOWHERE */
+    bool more;      /* places may not all have been found */
     struct problem *problem;
 };
 
@@ -129,7 +133,7 @@ static bool one(struct asking *asking, size_t space, uint64_t addr)
 }
 
 /* Each range of the view and each gap between them, by their first address that is asked for. */
-static bool pieces(struct asking *asking, size_t space, size_t *ret_left)
+static bool pieces(struct asking *asking, size_t space)
 {
     size_t n, i = 0, shown = 0;
     const struct gmem_section *ranges = explainer_ranges(asking->explainer, space, &n);
@@ -145,7 +149,7 @@ static bool pieces(struct asking *asking, size_t space, size_t *ret_left)
             if (!one(asking, space, at))
                 return false;
         } else {
-            ++*ret_left;
+            asking->left++;
         }
         i += !gap;
         if (end >= last)
@@ -181,7 +185,7 @@ static bool choose_space(const struct asking *asking, size_t *ret_space)
 static bool addresses(struct asking *asking)
 {
     const struct topology *topology = &asking->loaded->topology;
-    size_t space, left = 0;
+    size_t space;
 
     if (!topology->n_spaces)
         return problem_at(asking->problem, asking->loaded->name, 0, "it has no address space to look into");
@@ -191,30 +195,36 @@ static bool addresses(struct asking *asking)
         fputs(", \"explanations\": [\n", stdout);
     for (size_t i = 0; i < topology->n_spaces; i++)
         if (asking->asked->all_spaces ? !repeats(topology, i) : i == space)
-            if (!pieces(asking, i, &left))
+            if (!pieces(asking, i))
                 return false;
     if (asking->options->json) {
-        fprintf(stdout, "\n], \"left_out\": %zu}\n", left);
+        fprintf(stdout, "\n], \"left_out\": %zu}\n", asking->left);
         return true;
     }
-    if (left)
-        printf("\n%zu more ranges and gaps: --limit %" PRIu64 " shows them\n", left, asking->asked->limit + left);
+    if (asking->left)
+        printf("\n%zu more ranges and gaps: --limit %" PRIu64 " shows them\n", asking->left,
+               asking->asked->limit + asking->left);
     if (!asking->options->space && !asking->asked->all_spaces && topology->n_spaces > 1)
         printf("\n%sThis is one of %zu address spaces: --space NAME asks in another, --all-spaces in all%s\n",
                color(COLOR_DIM), topology->n_spaces, color(COLOR_NONE));
     return true;
 }
 
-/* The candidate that is this byte of this region; of several, the one that comes first. */
+/* The candidate that is this byte of this region; of several, the first, but one that is only hidden before one that is disabled. */
 static size_t candidate_of(const struct explanation *explanation, size_t region, uint64_t offset)
 {
+    size_t found = NOWHERE;
+
     for (size_t i = 0; i < explanation->n_candidates; i++) {
         const struct candidate *candidate = &explanation->candidates[i];
 
-        if (explanation->ways.ways[candidate->way].region == region && candidate->offset == offset)
+        if (explanation->ways.ways[candidate->way].region != region || candidate->offset != offset)
+            continue;
+        if (candidate->fate != FATE_DISABLED && candidate->fate != FATE_OUTSIDE)
             return i;
+        found = found == NOWHERE ? i : found;
     }
-    return NOWHERE;
+    return found;
 }
 
 static void print_place(struct asking *asking, size_t region, const struct place *place, const char *why)
@@ -254,18 +264,31 @@ static void print_place(struct asking *asking, size_t region, const struct place
     fputc('}', stdout);
 }
 
-static bool places_of(struct asking *asking, size_t region, bool *ret_more)
+static bool wanted(const struct asking *asking, size_t space)
+{
+    const struct topology *topology = &asking->loaded->topology;
+
+    return asking->space == NOWHERE || topology->spaces[asking->space].root == topology->spaces[space].root;
+}
+
+static bool places_of(struct asking *asking, size_t region)
 {
     uint64_t offset = asking->asked->first;
     struct places places;
     bool ok = true;
 
     places_find(&asking->loaded->topology, region, offset, PLACES_MAX, &places);
-    *ret_more |= places.more;
+    asking->more |= places.more;
     for (size_t i = 0; ok && i < places.n; i++) {
         struct explanation explanation;
         size_t index;
 
+        if (!wanted(asking, places.places[i].space))
+            continue;
+        if (asking->places++ >= asking->asked->limit) {
+            asking->left++;
+            continue;
+        }
         ok = explain(asking->explainer, places.places[i].space, places.places[i].addr, &explanation, asking->problem);
         if (!ok)
             break;
@@ -291,17 +314,20 @@ static bool region_places(struct asking *asking)
 {
     const struct topology *topology = &asking->loaded->topology;
     const char *name = asking->asked->name;
-    bool any = false, more = false;
+    bool any = false;
 
     for (size_t i = 0; i < topology->n_regions; i++)
         any |= strcmp(topology->regions[i].name, name) == 0;
     if (!any)
         return problem_at(asking->problem, asking->loaded->name, 0, "no region named \"%s\"", name);
+    if (asking->options->space &&
+        !loaded_space(asking->loaded, asking->options->space, &asking->space, asking->problem))
+        return false;
     if (asking->options->json)
         fputs(", \"places\": [\n", stdout);
     for (size_t i = 0; i < topology->n_regions; i++) {
         const struct topo_region *region = &topology->regions[i];
-        uint64_t last = region->size.all ? UINT64_MAX : region->size.bytes - 1;
+        uint64_t last = region_last(region);
 
         if (strcmp(region->name, name) != 0)
             continue;
@@ -310,13 +336,15 @@ static bool region_places(struct asking *asking)
                    region->line, asking->asked->first);
         if (asking->asked->first > last && !asking->options->json)
             printf("  is past its end: its last offset is 0x%" PRIx64 "\n", last);
-        if (asking->asked->first <= last && !places_of(asking, i, &more))
+        if (asking->asked->first <= last && !places_of(asking, i))
             return false;
     }
     if (asking->options->json)
-        printf("\n], \"left_out\": %s}\n", more ? "true" : "false");
-    else if (more)
-        puts("and more places");
+        printf("\n], \"left_out\": %zu%s}\n", asking->left, asking->more ? ", \"more\": true" : "");
+    else if (asking->left)
+        printf("%zu more places: --limit %zu shows them\n", asking->left, asking->places);
+    if (asking->more && !asking->options->json)
+        puts("there may be more places: not all were looked for");
     return true;
 }
 
@@ -324,7 +352,8 @@ static int ask(const struct options *options, const struct asked *asked)
 {
     struct problem problem;
     struct loaded loaded;
-    struct asking asking = {.asked = asked, .loaded = &loaded, .options = options, .problem = &problem};
+    struct asking asking = {
+        .asked = asked, .loaded = &loaded, .options = options, .space = NOWHERE, .problem = &problem};
     bool ok;
 
     if (!load(&options->inputs[0], &loaded, &problem))

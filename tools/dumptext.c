@@ -203,7 +203,7 @@ bool dump_next(struct dump_reader *reader, struct dump_line *ret_line)
 /* --- ranges ---------------------------------------------------------------------------------- */
 
 /*
- * 16 digits; in 2011, of a target with addresses of 32 bits, 8, and more where 8 did not do. *digits is how many a line has in its
+ * 16 digits; in the first releases, of a target with addresses of 32 bits, 8, and more where 8 did not do. *digits is how many a line has in its
  * first address, 0 before that: where it is 16 fewer are what a cut left.
  */
 static const char *address(const char **p, const char *end, unsigned *digits, uint64_t *ret)

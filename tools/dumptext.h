@@ -21,7 +21,7 @@ enum dump_kind {
     DUMP_SPACE,     /* "address-space: NAME" */
     DUMP_REGION,    /* "memory-region: NAME" */
     DUMP_VIEW,      /* "FlatView #N" */
-    DUMP_FLATSPACE, /* "address-space (flat view): NAME", as in 2.8 and 2.9 */
+    DUMP_FLATSPACE, /* "address-space (flat view): NAME", as flat dumps began */
     DUMP_RANGE,     /* begins with two addresses, or with what was meant to be */
     DUMP_OTHER,
 };

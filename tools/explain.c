@@ -125,10 +125,12 @@ const struct gmem_section *explainer_ranges(struct explainer *explainer, size_t 
 
 size_t explain_chain(const struct explanation *explanation, size_t way, size_t ways[GMEM_DEPTH_MAX + 1])
 {
-    size_t n = explanation->ways.ways[way].depth + 1;
+    size_t n = explanation->ways.ways[way].depth + 1, i = n;
 
-    for (size_t i = n; i-- > 0; way = explanation->ways.ways[way].up)
-        ways[i] = way;
+    do {
+        ways[--i] = way;
+        way = explanation->ways.ways[way].up;
+    } while (i > 0);
     return n;
 }
 
@@ -195,6 +197,14 @@ static void decide_lower(const struct explainer *explainer, const struct explana
     candidate->fate = x->priority < y->priority ? FATE_LOWER : FATE_EARLIER;
 }
 
+static bool past_target(const struct explainer *explainer, const struct topo_region *region, uint64_t offset)
+{
+    uint64_t there = region->target_offset + offset;
+
+    return region->kind == GMEM_KIND_ALIAS && region->target != NOWHERE &&
+           (there < offset || there > region_last(&explainer->topology->regions[region->target]));
+}
+
 static void decide(const struct explainer *explainer, const struct explanation *explanation, size_t winner,
                    struct candidate *candidate)
 {
@@ -204,7 +214,7 @@ static void decide(const struct explainer *explainer, const struct explanation *
     candidate->by = candidate->against = NOWHERE;
     if (candidate->way == winner)
         candidate->fate = FATE_WINS;
-    else if (way->outside || (region->kind == GMEM_KIND_ALIAS && region->target != NOWHERE))
+    else if (way->outside || past_target(explainer, region, candidate->offset))
         decide_outside(explainer, explanation, candidate);
     else if (!way->enabled)
         decide_disabled(explainer, explanation, candidate);

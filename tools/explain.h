@@ -77,8 +77,8 @@ typedef void explain_guess_fn(void *opaque, const struct topo_guess *guess);
 void explain_guesses(const struct explainer *explainer, const struct explanation *explanation, explain_guess_fn *fn,
                      void *opaque);
 
-/* One sentence: why a candidate lost. To be freed. "" for the winner. */
-char *explain_why(const struct explainer *explainer, const struct explanation *explanation, size_t candidate);
+/* One sentence: why the candidate of that index lost. To be freed. "" for the winner. */
+char *explain_why(const struct explainer *explainer, const struct explanation *explanation, size_t index);
 
 /* One JSON object, an element of "explanations" in docs/json.md; and the text of `gmem explain`. */
 void explain_json(const struct explainer *explainer, const struct explanation *explanation, FILE *out);

@@ -497,7 +497,7 @@ static void text_without(const struct printer *p)
     const struct explanation *e = p->explanation;
 
     fputs("  what would answer if one of these were disabled:\n", p->out);
-    for (size_t i = 0; i < e->n_without; i++) {
+    for (size_t i = 0; i < e->n_without - (e->n_without > 1); i++) { /* without the root there is nothing */
         size_t next = e->without[i].next;
 
         fputs("    without ", p->out);

@@ -83,7 +83,7 @@ static void begin_view(struct parser *parser, const struct dump_line *line)
     dump->views[dump->n_views++] = (struct flat_view){.line = line->number};
 }
 
-/* The form of 2016: each space has its view, under its name. */
+/* The first form: each space has its view, under its name. */
 static void begin_flatspace(struct parser *parser, const struct dump_line *line)
 {
     struct flat_view *view;

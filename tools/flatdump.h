@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU's `info mtree -f [-o] [-d]` as text says it: views, the spaces that share each, and their ranges. The form of 2016 too, with a
+ * QEMU's `info mtree -f [-o] [-d]` as text says it: views, the spaces that share each, and their ranges. The first form too, with a
  * view for each "address-space (flat view): NAME".
  */
 #ifndef FLATDUMP_H
@@ -23,14 +23,14 @@ struct flat_range {
 struct flat_space {
     size_t line;
     char *name;
-    char *root;  /* name of its root region; "" in the form of 2016, which does not say */
+    char *root;  /* name of its root region; "" in the first form, which does not say */
     char *alias; /* an alias root says what of: its name, or NULL */
 };
 
 struct flat_view {
     size_t line;
     struct flat_space *spaces;
-    size_t n_spaces; /* 0: a form of 2017, which names the root alone */
+    size_t n_spaces; /* 0: a form that names the root alone */
     char *root;      /* name of the region that it was rendered from; NULL: "(none)", or not said */
     struct flat_range *ranges;
     size_t n_ranges;

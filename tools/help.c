@@ -57,12 +57,16 @@ static const struct help commands[] = {
         .name = "check",
         .synopsis = "[OPTION...] FILE",
         .summary = "render a tree and compare with the flat dump of the same machine",
-        .about = "Renders the tree and compares each view, range for range, with what QEMU's `info mtree -f` printed,\n"
-                 "and lists what the text leaves open and how it was settled. FILE may hold both dumps.\n"
+        .about = "Renders the tree and compares each view, range for range, with what QEMU's `info mtree -f` printed;\n"
+                 "shows differences side by side, and says what the text leaves open and how it was settled. The flat\n"
+                 "dump comes with --flat, in FILE itself or from a running QEMU.\n"
                  "Exit status: 0 all views are exact, 1 some differ, 2 bad input.\n",
-        .options = "",
-        .understood = OPT_INPUT | OPT_SPACE | OPT_JSON,
+        .options = "      --no-infer        render by rules alone; the flat dump is only compared with\n"
+                   "      --quiet           only the summary\n"
+                   "      --verbose         list all that was settled, however much it is\n",
+        .understood = OPT_INPUT | OPT_JSON,
         .examples = "  gmem check mtree.txt --flat flat.txt\n"
+                    "  gmem check --no-infer mtree.txt -f flat.txt    how far rules alone come\n"
                     "  gmem check --qmp qmp.sock\n",
     },
     {
@@ -89,11 +93,12 @@ static const struct help commands[] = {
         .synopsis = "[OPTION...] A B",
         .summary = "compare two maps, and say which slot calls the change costs",
         .about =
-            "Compares two maps: the ranges that are gone, new and changed, the calls that listeners get when the\n"
-            "one becomes the other, and the slot operations of both policies with the bytes that they remove.\n"
+            "Compares two maps: the ranges that are gone (-), new (+) and changed (~), the calls that listeners get\n"
+            "when the one becomes the other in one commit, the slot operations of both policies with the bytes that\n"
+            "they remove, and the regions that differ. With --space: of that space only, and without the regions.\n"
             "--flat and --at belong to the FILE they follow or, where one stands before the first, that follows them.\n"
             "Exit status: 0 the same, 1 they differ, 2 bad input.\n",
-        .options = "",
+        .options = "      --summary         numbers only\n",
         .understood = OPT_INPUT | OPT_TWO | OPT_SPACE | OPT_JSON,
         .examples = "  gmem diff before.txt after.txt\n"
                     "  gmem diff a.txt --flat a-flat.txt b.txt --flat b-flat.txt\n"
@@ -118,11 +123,21 @@ static const struct help commands[] = {
         .name = "draw",
         .synopsis = "[OPTION...] FILE -o OUT",
         .summary = "draw the map, as an SVG or as an HTML page",
-        .about = "Draws the map: an axis with its gaps folded, layers by priority, who answers on the bottom line.\n",
-        .options = "  -o, --output OUT      where the picture goes; - is standard output\n",
+        .about =
+            "Draws the map: an axis of addresses with its gaps folded, layers by priority, who answers on the\n"
+            "bottom line, aliases with their targets. An HTML page needs nothing else; it zooms, searches and\n"
+            "explains, and with --timeline has a slider over a boot. OUT's ending says which of both it is to be.\n",
+        .options = "  -o, --output OUT      where the picture goes; - is standard output\n"
+                   "      --svg             an SVG, whatever OUT's ending is\n"
+                   "      --html            an HTML page\n"
+                   "      --timeline TRACE  in place of FILE: all steps of a trace or recording, as an HTML page\n"
+                   "      --range RANGE     only the addresses FIRST-LAST, or FIRST+SIZE\n"
+                   "      --title TEXT      what stands above it, in place of FILE's name\n"
+                   "      --width N         of an SVG: pixels\n",
         .understood = OPT_INPUT | OPT_SPACE,
         .examples = "  gmem draw mtree.txt -o map.html\n"
-                    "  gmem draw --space memory mtree.txt -o map.svg\n",
+                    "  gmem draw --space memory --range 0-1M mtree.txt -o map.svg\n"
+                    "  gmem draw --timeline boot.trace -o boot.html\n",
     },
 };
 

@@ -11,7 +11,6 @@
  */
 #include "history.h"
 
-#include <inttypes.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +29,9 @@ struct states {
     size_t *ends;  /* of each step: the calls until its end */
     size_t n_steps;
     struct host_memory memory; /* of the calls */
-    uint16_t *spaces;          /* as_ids, rising; 0 is one of them */
+    bool *writable;            /* by block */
+    size_t *numbers;  /* of blocks, from 1 on in the order in which they come: their names in each run of a machine */
+    uint16_t *spaces; /* as_ids, rising; 0 is one of them */
     size_t n_spaces;
 };
 
@@ -160,6 +161,24 @@ static void find_identities(struct states *states)
     free(calls);
 }
 
+/* Memory that is read-only wherever it is shown is so by itself, and not by the windows that it is seen through. */
+static void number_blocks(struct states *states)
+{
+    size_t n = 0;
+
+    states->numbers = alloc_zeroed(states->memory.n_blocks, sizeof(*states->numbers));
+    states->writable = alloc_zeroed(states->memory.n_blocks, sizeof(*states->writable));
+    for (size_t i = 0; i < states->n_calls; i++) {
+        size_t block = states->memory.block_of[i];
+
+        if (block == SIZE_MAX)
+            continue;
+        if (!states->numbers[block])
+            states->numbers[block] = ++n;
+        states->writable[block] |= !(states->calls[i].flags & (uint32_t)KVM_MEM_READONLY);
+    }
+}
+
 static void find_spaces(struct states *states)
 {
     bool *used = alloc_zeroed(UINT16_MAX + 1u, sizeof(*used));
@@ -232,10 +251,11 @@ static void add_slot(struct making *making, const struct trace_event *call)
     struct topo_region *region;
 
     if (making->blocks[block] == NOWHERE) {
-        making->blocks[block] =
-            add_region(making, GMEM_KIND_RAM, alloc_format("host@0x%" PRIx64, host), FIRST_BLOCK + block, 0);
+        making->blocks[block] = add_region(making, GMEM_KIND_RAM, alloc_format("block %zu", states->numbers[block]),
+                                           FIRST_BLOCK + block, 0);
         region = &making->topology->regions[making->blocks[block]];
         region->size = GMEM_SIZE(states->memory.blocks[block].last - host + 1);
+        region->readonly = !states->writable[block];
         region->ram = alloc_text(region->name);
     }
     index = add_region(making, GMEM_KIND_ALIAS, alloc_format("slot %u", call->slot), states->ids[number], call->line);
@@ -308,6 +328,8 @@ static void free_states(void *opaque)
     free(states->source);
     free(states->calls);
     free(states->ends);
+    free(states->writable);
+    free(states->numbers);
     free(states->ids);
     host_memory_free(&states->memory);
     free(states->spaces);
@@ -329,6 +351,7 @@ bool history_from_trace(const struct slot_trace *trace, struct history *history,
         history_free(history);
         return false;
     }
+    number_blocks(states);
     find_identities(states);
     find_spaces(states);
     return true;

@@ -13,10 +13,10 @@
 #include "alloc.h"
 #include "jsonscan.h"
 
-#define VALUES_MAX (16u << 20) /* about a million regions */
+#define VALUES_MAX (8u << 20) /* a quarter of a million regions */
 #define ID_MAX ((INT64_C(1) << 53) - 1)
 
-#define WRONG(place, ...) problem_at((place)->problem, (place)->source, (place)->line, __VA_ARGS__)
+#define WRONG(place, ...) (problem_at((place)->problem, (place)->source, (place)->line, __VA_ARGS__), false)
 
 json_t *json_read(const char *text, size_t size, const struct json_place *place)
 {
@@ -24,7 +24,8 @@ json_t *json_read(const char *text, size_t size, const struct json_place *place)
     json_t *value;
 
     if (jsonscan_values(text, size) > VALUES_MAX) {
-        WRONG(place, "more values in one document than the %u that are read", VALUES_MAX);
+        problem_at(place->problem, place->source, place->line, "more values in one document than the %u that are read",
+                   VALUES_MAX);
         return NULL;
     }
     value = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);

@@ -79,7 +79,7 @@ static bool load_source(const struct source *source, const struct source *flat, 
                         struct loaded *loaded, struct problem *problem)
 {
     loaded->kind = source_kind(source);
-    if (input->flat && loaded->kind != SOURCE_FLAT) {
+    if (flat && input->flat && loaded->kind != SOURCE_FLAT) {
         if (loaded->kind != SOURCE_MTREE && loaded->kind != SOURCE_EMPTY && loaded->kind != SOURCE_UNKNOWN)
             return problem_at(problem, source->name, 0, "--flat goes with `info mtree`; this leaves nothing open");
         if (loaded->kind == SOURCE_MTREE && !flat_checked(flat, problem))

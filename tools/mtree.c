@@ -2,7 +2,7 @@
 /*
  * Owns what it makes of the text until mtree_free(). One thread.
  *
- * Headings tell the forms apart. Since 2014 "address-space: NAME" and "memory-region: NAME" stand over the nodes. Before, it
+ * Headings tell the forms apart. "address-space: NAME" and "memory-region: NAME" stand over the nodes. In the first releases it
  * was the bare NAME of a space, its root below it in the same column; "aliases" on a line of its own came before the
  * regions that are shown by aliases. A bare line is therefore only known for a heading by the line that follows it.
  *

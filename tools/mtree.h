@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * QEMU's `info mtree` as text says it, line for line, before anything is concluded from it: sections, and in each the
- * nodes in the order of their lines. All forms: plain, -D, -o, with access (RW, R-) in place of the type as until 2016, and with
- * bare names as headings as until 2014; within whatever a terminal session put around it (dumptext.h).
+ * nodes in the order of their lines. All forms: plain, -D, -o, with access (RW, R-) in place of the type as earlier releases print, and with
+ * bare names as headings as the first ones did; within whatever a terminal session put around it (dumptext.h).
  */
 #ifndef MTREE_H
 #define MTREE_H
@@ -17,7 +17,7 @@ enum mtree_type {
     MTREE_ROM,  /* "rom" */
     MTREE_ROMD, /* "romd" */
     MTREE_RAMD, /* "ramd" */
-    MTREE_READWRITE, /* "RW": 2012's for what can be read and written, memory or not; also where nothing is said, as in 2011 */
+    MTREE_READWRITE, /* "RW": of earlier releases: can be read and written, memory or not; also where nothing is said, as in the first */
     MTREE_READONLY,  /* "R-" */
     MTREE_WRITEONLY, /* "-W": a ROM device that does not read directly now */
     MTREE_NOACCESS,  /* "--" */

@@ -146,7 +146,7 @@ static bool unknown(struct parser *parser, int value, const char *word)
 
 static bool set_at(struct parser *parser, struct input *input, const char *text)
 {
-    uint64_t number;
+    uint64_t number = 0;
 
     if (input->at != SIZE_MAX)
         return wrong(parser, "--at %s: an input has only one", text);

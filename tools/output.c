@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,16 +83,25 @@ const char *size_text(gmem_size size)
     return text;
 }
 
+/* Who read standard output reads no more. */
+static bool nobody_reads(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+
+    return poll(&output, 1, 0) == 1 && output.revents & POLLERR;
+}
+
 int output_end(int status)
 {
     bool before = ferror(stdout);
 
+    errno = 0;
     if (fflush(stdout) == 0 && !before)
         return status;
-    /* Who reads no more has seen enough: nothing to tell. */
-    if (before)
-        fprintf(stderr, "%s: standard output: not everything could be written\n", problem_program());
-    else if (errno != EPIPE)
-        fprintf(stderr, "%s: standard output: %s\n", problem_program(), strerror(errno));
+    /* Who reads no more has seen enough: nothing to tell. Why an earlier write failed is not known any more. */
+    if (nobody_reads())
+        return EXIT_ASKED;
+    fprintf(stderr, "%s: standard output: %s\n", problem_program(),
+            before ? "not everything could be written" : strerror(errno));
     return EXIT_ASKED;
 }

@@ -47,10 +47,12 @@ void slot_call_print(FILE *out, const struct trace_event *event, uint64_t size)
             color(COLOR_NONE), event->slot);
     if (event->as_id)
         fprintf(out, " as_id %u", event->as_id);
-    fprintf(out, " %s%016" PRIx64 "-%016" PRIx64 "%s %s%s %s\n", color(COLOR_ADDRESS), event->gpa,
-            event->gpa + (size - 1), color(COLOR_NONE),
-            event->flags & (uint32_t)KVM_MEM_READONLY ? "read-only" : "read-write",
-            event->flags & (uint32_t)KVM_MEM_LOG_DIRTY_PAGES ? ", logged" : "", bytes_text(size).text);
+    fprintf(out, " %s%016" PRIx64 "-%016" PRIx64 "%s", color(COLOR_ADDRESS), event->gpa, event->gpa + (size - 1),
+            color(COLOR_NONE));
+    if (event->size)
+        fprintf(out, " %s%s", event->flags & (uint32_t)KVM_MEM_READONLY ? "read-only" : "read-write",
+                event->flags & (uint32_t)KVM_MEM_LOG_DIRTY_PAGES ? ", logged" : "");
+    fprintf(out, " %s\n", bytes_text(size).text);
 }
 
 void slot_call_json(FILE *out, const struct trace_event *event, uint64_t size)

@@ -15,7 +15,7 @@ struct bytes_text {
 };
 struct bytes_text bytes_text(uint64_t bytes);
 
-/* "remove slot 2 c0000-dffff rw", with the size of what is removed, which its event does not have. */
+/* "add slot 2 ...c0000-...dffff read-write 128 KiB". A removal's event does not have the size of what is removed. */
 void slot_call_print(FILE *out, const struct trace_event *event, uint64_t size);
 /* An object with the members of the event. */
 void slot_call_json(FILE *out, const struct trace_event *event, uint64_t size);

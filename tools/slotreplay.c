@@ -18,6 +18,8 @@
 #include "alloc.h"
 #include "hostmem.h"
 
+/* What is replayed; more takes longer than anyone waits for. */
+#define CALLS_MAX 100000
 #define SPACES_MAX 16
 #define MEMORY_MAX (UINT64_C(1) << 44)
 
@@ -402,6 +404,8 @@ static void end(struct replaying *replaying)
 
 static bool can_be_replayed(const struct slot_report *report, struct problem *problem)
 {
+    if (report->total.calls > CALLS_MAX)
+        return problem_at(problem, NULL, 0, "the trace has more than %d slot calls", CALLS_MAX);
     if (report->before)
         return problem_at(problem, NULL, 0,
                           "the trace begins when there were slots already, whose sizes it does not have");

@@ -223,8 +223,7 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Of each removal the call that made the slot, by index; SIZE_MAX: none. */
-static size_t *find_made(const struct slot_trace *trace)
+size_t *slottrace_makers(const struct slot_trace *trace)
 {
     const struct trace_event **calls = alloc_zeroed(trace->n_events, sizeof(*calls));
     size_t *made = alloc_zeroed(trace->n_events, sizeof(*made)), n = 0, last = SIZE_MAX;
@@ -255,7 +254,7 @@ static bool same_slot(const struct trace_event *a, const struct trace_event *b)
 
 static void find_commits(struct slot_trace *trace)
 {
-    size_t *made = find_made(trace), gone = 0;
+    size_t *made = slottrace_makers(trace), gone = 0;
 
     for (size_t i = 0; i < trace->n_events; i++) {
         struct trace_event *event = &trace->events[i];

@@ -58,6 +58,12 @@ bool slottrace_parse(const struct source *source, struct slot_trace *trace, stru
  */
 size_t slottrace_commit_end(const struct slot_trace *trace, size_t first);
 
+/*
+ * Of each removal the index of the call that made the slot (what follows it may have moved it); SIZE_MAX for what is none, and
+ * where the trace has no such call. By index of the event; the caller's to free.
+ */
+size_t *slottrace_makers(const struct slot_trace *trace);
+
 /* "pci_cfg_write DEVICE @0xOFFSET <- 0xVALUE": the caller's to free. */
 char *slottrace_config_text(const struct trace_event *event);
 void slottrace_free(struct slot_trace *trace);

@@ -24,7 +24,7 @@ static enum source_kind line_kind(const struct dump_line *line, enum source_kind
     case DUMP_FLATSPACE:
         return SOURCE_FLAT;
     case DUMP_RANGE:
-        /* Below a bare name, as in 2012; or its heading is missing, which is then said. */
+        /* Below a bare name, as in the first releases; or its heading is missing, which is then said. */
         if (before != SOURCE_FLAT && holds(line->text, line->end, " (prio "))
             return SOURCE_MTREE;
         break;

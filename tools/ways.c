@@ -192,6 +192,20 @@ static uint32_t own_attrs(const struct topo_region *region)
            (region->kind == GMEM_KIND_ROMD && region->romd ? GMEM_RANGE_ROMD : 0);
 }
 
+/*
+ * Nothing is seen through itself, so what is seen goes in no circle. What is disabled, or past the end of a container, may: once
+ * around is enough.
+ */
+static bool circle(const struct walk *walk, size_t region, const struct way *above, bool outside)
+{
+    if (above->enabled && walk->index->topology->regions[region].enabled && !outside)
+        return false;
+    for (size_t way = above->up; way != NOWHERE; way = walk->ways->ways[way].up)
+        if (walk->ways->ways[way].region == region)
+            return true;
+    return false;
+}
+
 static bool push(struct walk *walk, struct way *way, const struct way *above, size_t *ret_self)
 {
     const struct topo_region *region = &walk->index->topology->regions[way->region];
@@ -246,7 +260,7 @@ static bool walk_region(struct walk *walk, size_t index, const struct way *above
     const struct topo_region *region = &walk->index->topology->regions[index];
     struct way way = {.region = index, .up = above->up, .depth = above->up == NOWHERE ? 0 : above->depth + 1};
     uint64_t room, left;
-    size_t self;
+    size_t self = 0;
 
     if (later > above->last - above->first || skip > region_last(region))
         return true;
@@ -256,7 +270,7 @@ static bool walk_region(struct walk *walk, size_t index, const struct way *above
     left = region_last(region) - skip;
     way.cut = skip > 0 || left > room;
     way.last = way.first + (left < room ? left : room);
-    if (way.last < walk->first || way.first > walk->last)
+    if (way.last < walk->first || way.first > walk->last || circle(walk, index, above, false))
         return true;
     if (!push(walk, &way, above, &self) || !walk_below(walk, self))
         return false;
@@ -271,9 +285,11 @@ static bool walk_at(struct walk *walk, size_t index, const struct way *above, ui
     struct way way = {.region = index, .up = above->up, .depth = above->up == NOWHERE ? 0 : above->depth + 1};
     uint64_t addr = walk->first, before = offset, behind;
     bool ended = offset > region_last(region), ok = true;
-    size_t self, from;
+    size_t self = 0, from;
 
     way.outside = above->outside || ended;
+    if (circle(walk, index, above, way.outside))
+        return true;
     if (!way.outside && before > addr - above->first)
         before = addr - above->first;
     if (before > addr)

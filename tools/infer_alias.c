@@ -151,7 +151,8 @@ static size_t target_in(struct infer *in, struct targets *targets, size_t n)
     const struct mtree_node *alias = &in->mtree->nodes[n];
     size_t sections[CANDIDATES_MAX], count = 0, chosen;
     bool all_printed = in->mtree->shows_disabled;
-    bool next = false; /* one that no alias before shows is among them */
+    bool next =
+        false; /* the one that no alias before shows is among them; of aliases that are not printed there may be any */
 
     for (size_t pass = 0; pass < 2 && !count; pass++) /* what does not fit only if nothing does */
         for (size_t i = find_name(targets->sections, targets->n_sections, alias->target);
@@ -164,7 +165,7 @@ static size_t target_in(struct infer *in, struct targets *targets, size_t n)
                 continue;
             if (section > targets->next && all_printed && count)
                 break; /* others come before it */
-            next = section >= targets->next;
+            next = all_printed && section >= targets->next;
             sections[count++] = section;
         }
     if (!count)

@@ -167,6 +167,32 @@ static void guess(struct infer *in, size_t region, enum settled by, bool against
     topology->guesses[topology->n_guesses - 1].against_rule = against;
 }
 
+/* Of text that prints access in place of kinds: RW is memory, or a device that can be read and written. */
+static bool settle_memory(struct infer *in, size_t index)
+{
+    struct topo_region *region = &in->topology->regions[index];
+    const struct infer_region *found = &in->regions[index];
+    bool named = has(region->name, "ram") || has(region->name, "rom") || has(region->name, "bios");
+
+    if (!found->open_memory || found->parent_of_some || (!found->aliased && !named))
+        return false;
+    region->kind = GMEM_KIND_RAM;
+    guess(in, index, SETTLED_RULE, false, "is memory",
+          found->aliased ? "aliases show parts of it, and it has no subregions" : "by its name");
+    return true;
+}
+
+/* The same text prints a read-only alias of what can be written as R-. */
+static void settle_access(struct infer *in, size_t index)
+{
+    struct topo_region *region = &in->topology->regions[index];
+    size_t node = in->regions[index].node;
+
+    if (region->target != NOWHERE && node != SIZE_MAX && in->mtree->nodes[node].type == MTREE_READONLY &&
+        in->topology->regions[region->target].kind != GMEM_KIND_ROM)
+        region->readonly = true;
+}
+
 static void settle_kind(struct infer *in, size_t index)
 {
     struct topo_region *region = &in->topology->regions[index];
@@ -187,8 +213,9 @@ void infer_rules(struct infer *in)
     struct topology *topology = in->topology;
 
     for (size_t i = 0; i < topology->n_regions; i++) {
-        if (in->regions[i].open_kind)
+        if (in->regions[i].open_kind && !settle_memory(in, i))
             settle_kind(in, i);
+        settle_access(in, i);
         if (in->regions[i].window) {
             guess(in, i, SETTLED_FLAT, !is_window(in, i), "is read-only",
                   "the flat dump shows as rom what is seen through it, and is not");

@@ -2,6 +2,8 @@
 /*
  * Any bytes as a trace of slots: read, counted and checked, replayed, and made the map of its first and its last step.
  */
+#include <stdlib.h>
+
 #include "history.h"
 #include "pipeline.h"
 #include "slotreplay.h"

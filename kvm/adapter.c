@@ -67,10 +67,9 @@ static void count(uint64_t *counter, uint64_t more)
     __atomic_fetch_add(counter, more, __ATOMIC_RELAXED);
 }
 
-static void count_call(struct gmem_kvm *kvm, const struct gmem__slot_op *op, int err)
+/* slots: how many there are then */
+static void count_call(struct gmem_kvm *kvm, const struct gmem__slot_op *op, uint32_t slots, int err)
 {
-    uint32_t slots = (uint32_t)kvm->slots.count;
-
     count(&kvm->stats.calls, 1);
     if (op->kind == GMEM__SLOT_REMOVE)
         count(&kvm->stats.removals, 1);
@@ -127,33 +126,46 @@ static uint32_t effective_flags(const struct gmem_kvm *kvm, uint32_t flags)
     return kvm->log_all ? flags | log_flag : flags;
 }
 
-static int do_op(struct gmem_kvm *kvm, const struct gmem__slot_op *op)
+/* All of an operation but entering it in the table; *slots counts on. */
+static int call_op(struct gmem_kvm *kvm, const struct gmem__slot_op *op, uint32_t *slots)
 {
     uint32_t flags = effective_flags(kvm, op->slot.run.flags);
-    int err = 0;
+    int err;
 
-    if (op->kind != GMEM__SLOT_FLAGS || flags != effective_flags(kvm, op->old_flags)) {
-        err = set_slot(kvm, &op->slot, flags, op->kind == GMEM__SLOT_REMOVE);
-        if (!err)
-            gmem__slots_apply(&kvm->slots, op);
-        count_call(kvm, op, err);
-        return err;
-    }
-    gmem__slots_apply(&kvm->slots, op);
-    return 0;
+    if (op->kind == GMEM__SLOT_FLAGS && flags == effective_flags(kvm, op->old_flags))
+        return 0;
+    err = set_slot(kvm, &op->slot, flags, op->kind == GMEM__SLOT_REMOVE);
+    if (!err && op->kind == GMEM__SLOT_ADD)
+        ++*slots;
+    if (!err && op->kind == GMEM__SLOT_REMOVE)
+        --*slots;
+    count_call(kvm, op, *slots, err);
+    return err;
+}
+
+static int do_op(struct gmem_kvm *kvm, const struct gmem__slot_op *op)
+{
+    uint32_t slots = (uint32_t)kvm->slots.count;
+    int err = call_op(kvm, op, &slots);
+
+    if (!err)
+        gmem__slots_apply(&kvm->slots, op);
+    return err;
 }
 
 /* Carry a plan out; on failure take back what was done and return the failure. */
 static int do_ops(struct gmem_kvm *kvm, const struct gmem__slotplan *plan)
 {
+    uint32_t slots = (uint32_t)kvm->slots.count;
     size_t i;
     int err = 0;
 
     for (i = 0; i < plan->count; i++) {
-        err = do_op(kvm, &plan->op[i]);
+        err = call_op(kvm, &plan->op[i], &slots);
         if (err)
             break;
     }
+    gmem__slots_apply_all(&kvm->slots, plan, i);
     while (err && i-- > 0) {
         struct gmem__slot_op back = gmem__slot_op_inverse(&plan->op[i]);
 
@@ -266,7 +278,7 @@ static int set_log(struct gmem_kvm *kvm, const struct gmem__slot *slot)
     if (slot->run.flags & log_flag)
         return 0;
     err = set_slot(kvm, slot, effective_flags(kvm, slot->run.flags), false);
-    count_call(kvm, &op, err);
+    count_call(kvm, &op, (uint32_t)kvm->slots.count, err);
     return err;
 }
 

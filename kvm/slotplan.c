@@ -150,6 +150,61 @@ void gmem__slots_apply(struct gmem__slots *slots, const struct gmem__slot_op *op
     }
 }
 
+static void apply_removals(struct gmem__slots *slots, const struct gmem__slot_op *op, size_t count)
+{
+    size_t from = count ? gmem__slots_find(slots, op->slot.run.gpa) : slots->count;
+    size_t to = from;
+
+    for (; from < slots->count; from++) {
+        if (count && slots->slot[from].run.gpa == op->slot.run.gpa) {
+            slots->used[op->slot.number / 64] &= ~(UINT64_C(1) << (op->slot.number % 64));
+            op++;
+            count--;
+        } else {
+            slots->slot[to++] = slots->slot[from];
+        }
+    }
+    slots->count = to;
+}
+
+/* From the last to the first, so that what moves up makes room for them. */
+static void apply_rest(struct gmem__slots *slots, const struct gmem__slot_op *op, size_t count)
+{
+    size_t from = slots->count;
+    size_t more = 0;
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        more += op[i].kind == GMEM__SLOT_ADD;
+    slots->count += more;
+    while (count-- > 0) {
+        const struct gmem__slot *slot = &op[count].slot;
+
+        if (more == 0) { /* what is left only changes flags */
+            gmem__slots_apply(slots, &op[count]);
+            continue;
+        }
+        for (; from > 0 && slots->slot[from - 1].run.gpa > slot->run.gpa; from--)
+            slots->slot[from - 1 + more] = slots->slot[from - 1];
+        if (op[count].kind == GMEM__SLOT_ADD) {
+            slots->slot[from + --more] = *slot;
+            slots->used[slot->number / 64] |= UINT64_C(1) << (slot->number % 64);
+        } else {
+            slots->slot[from - 1].run.flags = slot->run.flags;
+        }
+    }
+}
+
+/* (d) */
+void gmem__slots_apply_all(struct gmem__slots *slots, const struct gmem__slotplan *plan, size_t count)
+{
+    size_t removals = plan->removals < count ? plan->removals : count;
+
+    apply_removals(slots, plan->op, removals);
+    if (count > removals)
+        apply_rest(slots, plan->op + removals, count - removals);
+}
+
 struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op)
 {
     struct gmem__slot_op inverse = *op;

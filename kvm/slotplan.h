@@ -161,6 +161,9 @@ size_t gmem__slots_find(const struct gmem__slots *slots, uint64_t addr);
 /* Enter in slots what an operation did. There must be room. */
 void gmem__slots_apply(struct gmem__slots *slots, const struct gmem__slot_op *op);
 
+/* The same for the first count operations of a plan at once: it costs what the table and they are, not one times the other. */
+void gmem__slots_apply_all(struct gmem__slots *slots, const struct gmem__slotplan *plan, size_t count);
+
 /* The operation that takes op back. */
 struct gmem__slot_op gmem__slot_op_inverse(const struct gmem__slot_op *op);
 

@@ -7,7 +7,8 @@
  *   B. A root is rendered once, whatever the number of spaces that come down to it: they have one struct gmem__shown, which
  *      publishes for all of them.
  *   C. Listeners are told before anything is published (G5). Until then a failure only drops what was made.
- *   D. Publishing can't fail and never waits (G3): replaced versions end on the reclamation thread.
+ *   D. A new space changes nothing that others show: its commit looks at it alone, and at its shown if that is new, too.
+ *   E. Publishing can't fail and never waits (G3): replaced versions end on the reclamation thread.
  *
  * Invariant between commits: a space has the shown of the region that its root comes down to
  * (gmem__render_root()), or vm->none.
@@ -27,6 +28,8 @@
 
 struct commit {
     gmem_vm *vm;
+    /* What is looked at is behind these: all but for a new space, which is the last, as a new shown is. */
+    struct gmem__link *spaces, *shown;
     uint64_t was_epoch;
     bool all_ranges; /* somebody wants to hear what did not change */
     bool changed;    /* there is something to tell or to publish */
@@ -92,7 +95,7 @@ static int settle_roots(struct commit *commit)
     }
     if (!roots && !vm->fresh_spaces)
         return 0;
-    for (link = vm->spaces.next; !err && link != &vm->spaces; link = link->next) {
+    for (link = commit->spaces->next; !err && link != &vm->spaces; link = link->next) {
         space = GMEM__OF(link, gmem_space, vm_link);
         GMEM__COUNT(vm, spaces_visited, 1);
         if (space->fresh || (roots && space->root->mark == vm->epoch))
@@ -316,7 +319,7 @@ static int render_all(struct commit *commit)
     struct gmem__shown *shown;
     int err = 0;
 
-    for (link = commit->vm->shown.next; !err && link != &commit->vm->shown; link = link->next) {
+    for (link = commit->shown->next; !err && link != &commit->vm->shown; link = link->next) {
         shown = GMEM__OF(link, struct gmem__shown, link);
         /* Not where nobody will look any more. */
         if ((shown->fresh || shown->whole || shown->span_count > 0) &&
@@ -378,14 +381,15 @@ static void publish_version(gmem_vm *vm, struct gmem__shown *shown)
         GMEM__COUNT(vm, views_published, 1);
 }
 
-static void publish(gmem_vm *vm)
+static void publish(const struct commit *commit)
 {
+    gmem_vm *vm = commit->vm;
     struct gmem__link *link;
     struct gmem__shown *shown;
     gmem_space *space;
     size_t i;
 
-    for (link = vm->shown.next; link != &vm->shown; link = link->next) {
+    for (link = commit->shown->next; link != &vm->shown; link = link->next) {
         shown = GMEM__OF(link, struct gmem__shown, link);
         if (shown->next && shown->next->view)
             publish_version(vm, shown);
@@ -393,13 +397,13 @@ static void publish(gmem_vm *vm)
     for (i = 0; i < vm->undo_count; i++)
         gmem__region_published(vm->undos[i].region);
     if (vm->roots_moved) {
-        for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
+        for (link = commit->spaces->next; link != &vm->spaces; link = link->next) {
             space = GMEM__OF(link, gmem_space, vm_link);
             /* First, so that what one space leaves and another takes up is not abandoned in between. */
             if (space->next_shown)
                 space->next_shown->spaces++;
         }
-        for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
+        for (link = commit->spaces->next; link != &vm->spaces; link = link->next) {
             space = GMEM__OF(link, gmem_space, vm_link);
             if (!space->next_shown)
                 continue;
@@ -411,14 +415,14 @@ static void publish(gmem_vm *vm)
 }
 
 /* Nothing is published: free what was made. */
-static void discard(gmem_vm *vm)
+static void discard(const struct commit *commit)
 {
     struct gmem__link *link;
     struct gmem__shown *shown;
     struct gmem__next *next;
     size_t i;
 
-    for (link = vm->shown.next; link != &vm->shown; link = link->next) {
+    for (link = commit->shown->next; link != &commit->vm->shown; link = link->next) {
         shown = GMEM__OF(link, struct gmem__shown, link);
         next = shown->next;
         if (!next || !next->view)
@@ -433,13 +437,18 @@ static void discard(gmem_vm *vm)
 }
 
 /* Forget all scratch; shown that nobody took up are gone. */
-static void clean_up(gmem_vm *vm, bool published)
+static void clean_up(const struct commit *commit, bool published)
 {
+    gmem_vm *vm = commit->vm;
     struct gmem__link *link, *after;
     struct gmem__shown *shown;
     gmem_space *space;
 
-    for (link = vm->shown.next; link != &vm->shown; link = after) {
+    /* That of a new space may have been there before. */
+    space = GMEM__OF(vm->spaces.prev, gmem_space, vm_link);
+    if (vm->fresh_spaces && space->next_shown)
+        space->next_shown->coming = 0;
+    for (link = commit->shown->next; link != &vm->shown; link = after) {
         after = link->next;
         shown = GMEM__OF(link, struct gmem__shown, link);
         shown->span_count = 0;
@@ -464,7 +473,7 @@ static void clean_up(gmem_vm *vm, bool published)
     vm->none->coming = 0;
     if (!vm->roots_moved && !vm->fresh_spaces)
         return;
-    for (link = vm->spaces.next; link != &vm->spaces; link = link->next) {
+    for (link = commit->spaces->next; link != &vm->spaces; link = link->next) {
         space = GMEM__OF(link, gmem_space, vm_link);
         space->next_shown = NULL;
         if (published)
@@ -476,17 +485,21 @@ static void clean_up(gmem_vm *vm, bool published)
 
 int gmem__commit(gmem_vm *vm)
 {
-    struct commit commit = {.vm = vm};
+    struct commit commit = {.vm = vm, .spaces = &vm->spaces, .shown = &vm->shown};
     int err;
 
     if (vm->undo_count == 0 && !vm->fresh_spaces)
         return 0;
+    if (vm->fresh_spaces) {
+        commit.spaces = vm->spaces.prev->prev;
+        commit.shown = vm->shown.prev;
+    }
     GMEM__COUNT(vm, commits, 1);
     trace_commit(vm, GMEM_TRACE_COMMIT_BEGIN, 0);
     commit.was_epoch = gmem__changed_was(vm);
     commit.all_ranges = gmem__listeners_want_nop(vm);
     err = settle_roots(&commit);
-    if (!err)
+    if (!err && vm->undo_count > 0)
         err = gmem__changed_spans(vm);
     if (!err)
         err = render_all(&commit);
@@ -497,11 +510,11 @@ int gmem__commit(gmem_vm *vm)
         err = gmem__tell_all(vm, commit.was_epoch);
     if (err) {
         GMEM__COUNT(vm, commits_refused, 1);
-        discard(vm);
+        discard(&commit);
     } else {
-        publish(vm);
+        publish(&commit);
     }
-    clean_up(vm, !err);
+    clean_up(&commit, !err);
     trace_commit(vm, err ? GMEM_TRACE_COMMIT_REFUSED : GMEM_TRACE_COMMIT_END, err);
     return err;
 }

@@ -26,15 +26,13 @@
 /* Call fn for every block until it returns other than 0, which is returned. What fn does need not be quick. */
 static int each_block(gmem_vm *vm, int (*fn)(gmem_ram *ram, unsigned client), unsigned client)
 {
-    gmem_ram *ram = gmem__ram_from(vm, 0);
-    uint64_t next;
+    gmem_ram *ram, *next;
     int err = 0;
 
-    while (ram) {
+    for (ram = gmem__ram_next(vm, NULL); ram; ram = next) {
         err = fn(ram, client);
-        next = ram->offset + 1;
+        next = err ? NULL : gmem__ram_next(vm, ram);
         gmem_ram_unref(ram);
-        ram = err ? NULL : gmem__ram_from(vm, next);
     }
     return err;
 }

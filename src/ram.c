@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ram.c - RAM blocks: their ids, their places in the vm's RAM offset space, their references.
+ * ram.c - RAM blocks: what is asked for, their references, finding them.
  *
- * Invariants. vm->rams is ordered by offset, no two blocks overlap, no two have one id; blocks without references, which
- * are about to leave the list, count for offsets but neither for ids nor for finding. Offsets are multiples of 64 pages, so
- * that a 64-bit word of a bitmap with a bit for each page never belongs to two blocks.
+ * Invariants. No two blocks have one id; blocks without references, which are about to leave the list, count for offsets but
+ * neither for ids nor for finding. Offsets are multiples of 64 pages, so that a 64-bit word of a bitmap with a bit for each
+ * page never belongs to two blocks.
  *
- * The list is guarded by vm->mutex, which is never held while memory is mapped or unmapped. References are atomic: one is
+ * The list (ram_list.c) is guarded by vm->mutex, which is never held while memory is mapped or unmapped. References are atomic: one is
  * taken from the list only while there is another.
  */
 #include "ram.h"
 #include "dirty.h"
 #include "ram_backing.h"
+#include "ram_list.h"
 #include "range.h"
 #include "trace.h"
 #include <errno.h>
@@ -21,8 +22,6 @@
 #define FLAGS_ALL                                                                                                      \
     (GMEM_RAM_SHARED | GMEM_RAM_PREALLOC | GMEM_RAM_HUGE | GMEM_RAM_NO_DUMP | GMEM_RAM_NO_FORK | GMEM_RAM_MERGE |      \
      GMEM_RAM_READONLY | GMEM_RAM_HUGETLB | GMEM_RAM_NORESERVE)
-
-#define PAGES_PER_WORD 64u
 
 static bool is_power_of_two(uint64_t n)
 {
@@ -113,54 +112,6 @@ static bool ref_live(gmem_ram *ram)
     return false;
 }
 
-/* With vm->mutex: whether a live block has the id. */
-static bool id_taken(const gmem_vm *vm, const char *id)
-{
-    const struct gmem__link *link;
-
-    for (link = vm->rams.next; link != &vm->rams; link = link->next) {
-        const gmem_ram *ram = GMEM__OF(link, const gmem_ram, link);
-
-        if (__atomic_load_n(&ram->refs, __ATOMIC_RELAXED) && !strcmp(ram->id, id))
-            return true;
-    }
-    return false;
-}
-
-/*
- * With vm->mutex: the place of size bytes at a multiple of align by best fit: the smallest gap that holds them, the lowest
- * of several. *ret_before is the link that the block goes before.
- */
-static int place(gmem_vm *vm, uint64_t size, uint64_t align, uint64_t *ret_offset, struct gmem__link **ret_before)
-{
-    struct gmem__link *link = &vm->rams;
-    uint64_t best_room = GMEM__LAST;
-    uint64_t from = 0; /* first byte behind the blocks seen so far */
-    bool found = false;
-
-    do {
-        const gmem_ram *next;
-        uint64_t last, at;
-
-        link = link->next; /* NOLINT(clang-analyzer-core.NullDereference): links of a list are never NULL */
-        next = link == &vm->rams ? NULL : GMEM__OF(link, const gmem_ram, link);
-        last = !next ? GMEM__LAST : next->offset - 1; /* not looked at when next begins at 0 */
-        at = (from + align - 1) & ~(align - 1);
-        if (at >= from && !(next && next->offset <= at) && last - at >= size - 1 && (!found || last - at < best_room)) {
-            best_room = last - at;
-            *ret_offset = at;
-            *ret_before = link;
-            found = true;
-        }
-        if (next) {
-            from = next->offset + next->mapped;
-            if (from < next->offset)
-                break; /* it ends at 2^64 */
-        }
-    } while (link != &vm->rams);
-    return found ? 0 : -ENOSPC;
-}
-
 /* With vm->mutex: what is logged of every block. Beginning to log all looks at the list with the mutex, too (log.c). */
 static void log_as_all(gmem_ram *ram)
 {
@@ -177,8 +128,8 @@ static void log_as_all(gmem_ram *ram)
 static int enter(gmem_ram *ram)
 {
     gmem_vm *vm = ram->vm;
-    uint64_t align = gmem__max(PAGES_PER_WORD * gmem__host_page_size(), ram->page_size);
-    struct gmem__link *before = NULL;
+    uint64_t align = gmem__max(gmem__ram_unit(), ram->page_size);
+    gmem_ram *behind = NULL;
     bool entered = false;
     int err = 0;
 
@@ -186,12 +137,13 @@ static int enter(gmem_ram *ram)
         pthread_mutex_lock(&vm->mutex);
         /* Its bitmap is made without the mutex; then what was asked may have changed. */
         if (!vm->log_blocks || ram->prepared) {
-            err = id_taken(vm, ram->id) ? -EEXIST : place(vm, ram->mapped, align, &ram->offset, &before);
+            err =
+                gmem__ram_of_id(vm, ram->id) ? -EEXIST : gmem__ram_place(vm, ram->mapped, align, &ram->offset, &behind);
             entered = !err;
         }
         if (entered) {
             log_as_all(ram);
-            gmem__link_before(before, &ram->link);
+            gmem__ram_enter(vm, ram, behind);
         }
         pthread_mutex_unlock(&vm->mutex);
         if (!err && !entered)
@@ -243,7 +195,7 @@ static int create_checked(gmem_vm *vm, const struct gmem_ram_options *options, g
 
     /* Looked at again when the block is entered; here, so that no file is touched for nothing. */
     pthread_mutex_lock(&vm->mutex);
-    taken = id_taken(vm, options->id);
+    taken = gmem__ram_of_id(vm, options->id) != NULL;
     pthread_mutex_unlock(&vm->mutex);
     if (taken)
         return refuse_create(vm, -EEXIST, options->id);
@@ -309,7 +261,7 @@ void gmem_ram_unref(gmem_ram *ram)
         return;
     vm = ram->vm;
     pthread_mutex_lock(&vm->mutex);
-    gmem__link_remove(&ram->link);
+    gmem__ram_leave(vm, ram);
     pthread_mutex_unlock(&vm->mutex);
     trace(ram, GMEM_TRACE_RAM_ENDED);
     ram_free(ram);
@@ -317,25 +269,21 @@ void gmem_ram_unref(gmem_ram *ram)
 
 void gmem__ram_free(gmem_ram *ram)
 {
-    gmem__link_remove(&ram->link);
+    gmem__ram_leave(ram->vm, ram);
     trace(ram, GMEM_TRACE_RAM_ENDED);
     ram_free(ram);
 }
 
-gmem_ram *gmem__ram_from(gmem_vm *vm, uint64_t offset)
+gmem_ram *gmem__ram_next(gmem_vm *vm, const gmem_ram *ram)
 {
-    struct gmem__link *link;
-    gmem_ram *found = NULL;
+    gmem_ram *next;
 
     pthread_mutex_lock(&vm->mutex);
-    for (link = vm->rams.next; link != &vm->rams && !found; link = link->next) {
-        gmem_ram *ram = GMEM__OF(link, gmem_ram, link);
-
-        if (ram->offset >= offset && ref_live(ram))
-            found = ram;
-    }
+    next = gmem__ram_behind(vm, ram);
+    while (next && !ref_live(next))
+        next = gmem__ram_behind(vm, next);
     pthread_mutex_unlock(&vm->mutex);
-    return found;
+    return next;
 }
 
 gmem_vm *gmem_ram_vm(const gmem_ram *ram)
@@ -396,22 +344,19 @@ int gmem_ram_fd(const gmem_ram *ram, int *ret_fd, uint64_t *ret_file_offset)
 
 int gmem_ram_find(gmem_vm *vm, const char *id, gmem_ram **ret_ram)
 {
-    struct gmem__link *link;
-    int err = -ENOENT;
+    gmem_ram *ram;
 
     if (!vm || !id || !ret_ram)
         return -EINVAL;
     pthread_mutex_lock(&vm->mutex);
-    for (link = vm->rams.next; link != &vm->rams && err; link = link->next) {
-        gmem_ram *ram = GMEM__OF(link, gmem_ram, link);
-
-        if (!strcmp(ram->id, id) && ref_live(ram)) {
-            *ret_ram = ram;
-            err = 0;
-        }
-    }
+    ram = gmem__ram_of_id(vm, id);
+    if (ram && !ref_live(ram))
+        ram = NULL; /* its last reference went just now, and no other block can have got its id since */
     pthread_mutex_unlock(&vm->mutex);
-    return err;
+    if (!ram)
+        return -ENOENT;
+    *ret_ram = ram;
+    return 0;
 }
 
 int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ram, uint64_t *ret_offset)
@@ -439,16 +384,15 @@ int gmem_ram_find_host(gmem_vm *vm, const void *host, gmem_ram **ret_ram, uint64
 
 int gmem_ram_foreach(gmem_vm *vm, gmem_ram_fn *fn, void *opaque)
 {
-    uint64_t from = 0;
-    gmem_ram *ram;
+    gmem_ram *ram, *next;
     int ret = 0;
 
     if (!vm || !fn)
         return -EINVAL;
-    /* No block begins in the last page. */
-    while (!ret && (ram = gmem__ram_from(vm, from))) {
-        from = ram->offset + 1;
+    for (ram = gmem__ram_next(vm, NULL); ram; ram = next) {
         ret = fn(opaque, ram);
+        /* While ram is referenced, it is in the list. */
+        next = ret ? NULL : gmem__ram_next(vm, ram);
         gmem_ram_unref(ram);
     }
     return ret;

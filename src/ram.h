@@ -27,6 +27,10 @@ struct gmem_ram {
     struct gmem_ram_notifier *first_notifier, *last_notifier;
     struct gmem_ram_notifier *next_notifier; /* to be called */
     char *id;
+    /* ram_list.c's, under vm->mutex. */
+    struct gmem__link gap; /* in vm->gaps */
+    uint64_t id_hash;
+    gmem_ram *id_below[2];
     bool full_fence;               /* immutable: fence.h */
     struct gmem__discard *discard; /* discard.c's; atomic; NULL: all of it is populated */
 
@@ -36,8 +40,8 @@ struct gmem_ram {
     uint64_t *prepared;                /* a bitmap that nobody has found yet */
 };
 
-/* The first block of vm at or behind offset, with a reference of the caller's, or NULL. */
-gmem_ram *gmem__ram_from(gmem_vm *vm, uint64_t offset);
+/* The first block of vm by offset, for NULL, or the one behind ram, which is referenced; with a reference of the caller's, or NULL. */
+gmem_ram *gmem__ram_next(gmem_vm *vm, const gmem_ram *ram);
 
 /* Unmap and free a block whatever refers to it: gmem_vm_destroy() only, after the regions are gone. */
 void gmem__ram_free(gmem_ram *ram);

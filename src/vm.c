@@ -196,6 +196,7 @@ int gmem_vm_create(const struct gmem_vm_options *options, gmem_vm **ret_vm)
     vm->log_opaque = known.log_opaque;
     vm->backlog_max = known.backlog_max ? known.backlog_max : GMEM_BACKLOG_DEFAULT;
     gmem__link_init(&vm->rams);
+    gmem__link_init(&vm->gaps);
     gmem__link_init(&vm->mmio_ops);
     gmem__link_init(&vm->guards);
     gmem__link_init(&vm->regions);

@@ -75,6 +75,8 @@ struct gmem_vm {
     int reason_err;
     char reason[GMEM__REASON_MAX];
     struct gmem__link rams;            /* struct gmem_ram.link, by rising offset */
+    struct gmem__link gaps;            /* struct gmem_ram.gap */
+    gmem_ram *ids;                     /* a tree of them: ram_list.c */
     bool global_log;                   /* everything is logged; written with the turn as well */
     bool log_blocks;                   /* new blocks have a bitmap for that: it is on, or about to be */
     char *log_names[GMEM_LOG_CLIENTS]; /* of those from GMEM_LOG_USER on that somebody has */
@@ -103,9 +105,9 @@ struct gmem_vm {
     struct gmem__undo *undos; /* the journal */
     size_t undo_count;
     size_t undo_room;
-    uint64_t epoch;              /* of marks in regions; counts up */
-    uint64_t next_seq;           /* order of placement */
-    struct gmem__link regions;   /* struct gmem_region.vm_link */
+    uint64_t epoch;            /* of marks in regions; counts up */
+    uint64_t next_seq;         /* order of placement */
+    struct gmem__link regions; /* struct gmem_region.vm_link */
     uint64_t next_region_id;
     struct gmem__link spaces;    /* struct gmem_space.vm_link, in order of creation */
     struct gmem__link listeners; /* struct gmem__listener.link, by rising priority, then age */

@@ -8,6 +8,7 @@
  */
 #include "support.h"
 #include "wrap.h"
+#include <errno.h>
 
 #define FEW 1000u
 #define MANY 100000u
@@ -349,6 +350,61 @@ static void test_many_edits_at_once(void **state)
     machine_end(&machine);
 }
 
+/* What creating a space costs, beside count others that each show a device of their own; then one that shows what another does. */
+static void measure_space(unsigned count, bool refuse, struct gmem_vm_stats *ret_own, struct gmem_vm_stats *ret_shared)
+{
+    gmem_vm *vm = make_vm();
+    gmem_region *root = NULL;
+    struct gmem_vm_stats before, after;
+    gmem_space *space;
+
+    for (unsigned i = 0; i <= count; i++) {
+        gmem_region *device = make_mmio(vm, "device", GMEM_SIZE(0x1000));
+
+        root = make_container(vm, "root", GMEM_SIZE_ALL);
+        OK(gmem_region_add(root, 0x1000 * (uint64_t)i, device));
+        gmem_region_unref(device);
+        gmem_vm_stats(vm, &before);
+        if (refuse) { /* all or nothing: it leaves nothing that the next one could stumble over */
+            wrap_start(5);
+            REFUSED(ENOMEM, gmem_space_create(vm, "space", root, NULL, &space));
+            assert_true(wrap_stop());
+            gmem_vm_stats(vm, &before);
+        }
+        make_space(vm, "space", root);
+        gmem_vm_stats(vm, &after);
+        if (i < count)
+            gmem_region_unref(root);
+    }
+    ret_own->spaces_visited = after.spaces_visited - before.spaces_visited;
+    ret_own->views_rendered = after.views_rendered - before.views_rendered;
+    ret_own->views_published = after.views_published - before.views_published;
+    space = make_space(vm, "shared", root);
+    gmem_vm_stats(vm, &before);
+    ret_shared->spaces_visited = before.spaces_visited - after.spaces_visited;
+    ret_shared->views_rendered = before.views_rendered - after.views_rendered;
+    ret_shared->views_published = before.views_published - after.views_published;
+    check_view(space, count == FEW ? "3e8000-3e8fff device+0\n" : "1000-1fff device+0\n");
+    gmem_region_unref(root);
+    gmem_vm_destroy(vm);
+}
+
+static void test_a_new_space_looks_at_no_other(void **state)
+{
+    struct gmem_vm_stats own = {0}, shared = {0};
+
+    (void)state;
+    for (unsigned way = 0; way < 4; way++) {
+        measure_space(way & 1 ? FEW : 1, way & 2, &own, &shared);
+        assert_int_equal(own.spaces_visited, 1);
+        assert_int_equal(own.views_rendered, 1);
+        assert_int_equal(own.views_published, 1);
+        assert_int_equal(shared.spaces_visited, 1);
+        assert_int_equal(shared.views_rendered, 0);
+        assert_int_equal(shared.views_published, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_many_spaces),
         cmocka_unit_test(test_many_views),
         cmocka_unit_test(test_many_edits_at_once),
+        cmocka_unit_test(test_a_new_space_looks_at_no_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,13 +49,42 @@ static void bench_free(struct bench *bench)
     free(bench);
 }
 
+/* Whatever prefix of a plan is entered at once, the table is the one that entering its operations one by one makes. */
 static void apply(struct bench *bench)
 {
+    size_t room = bench->slots.count + bench->plan.count;
+    struct gmem__slots *at_once = malloc(sizeof(*at_once));
+    struct gmem__slot *slots;
+    struct gmem__slots before;
     size_t i;
 
-    assert_int_equal(gmem__slots_reserve(&bench->slots, bench->slots.count + bench->plan.count), 0);
-    for (i = 0; i < bench->plan.count; i++)
-        gmem__slots_apply(&bench->slots, &bench->plan.op[i]);
+    assert_int_equal(gmem__slots_reserve(&bench->slots, room), 0);
+    before = bench->slots;
+    slots = calloc(room + 1, sizeof(*slots));
+    assert_true(at_once && slots);
+    before.slot = calloc(room + 1, sizeof(*slots));
+    assert_non_null(before.slot);
+    if (before.count > 0)
+        memcpy(before.slot, bench->slots.slot, before.count * sizeof(*slots));
+    for (i = 0; i <= bench->plan.count; i++) {
+        *at_once = before;
+        at_once->slot = slots;
+        memcpy(slots, before.slot, room * sizeof(*slots));
+        gmem__slots_apply_all(at_once, &bench->plan, i);
+        assert_int_equal(at_once->count, bench->slots.count);
+        assert_memory_equal(at_once->used, bench->slots.used, sizeof(at_once->used));
+        for (size_t k = 0; k < at_once->count; k++) {
+            const struct gmem__slot *a = &slots[k], *b = &bench->slots.slot[k];
+
+            assert_true(a->run.gpa == b->run.gpa && a->run.size == b->run.size && a->run.host == b->run.host);
+            assert_true(a->run.flags == b->run.flags && a->run.block == b->run.block && a->number == b->number);
+        }
+        if (i < bench->plan.count)
+            gmem__slots_apply(&bench->slots, &bench->plan.op[i]);
+    }
+    free(before.slot);
+    free(slots);
+    free(at_once);
 }
 
 static void step(struct bench *bench, const struct gmem__span *gone, size_t gone_count, const struct gmem__run *run,

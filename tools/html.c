@@ -190,14 +190,17 @@ static void put_step(FILE *out, const struct view_data *data, size_t n, const st
 
 static bool check_ways(const struct topology *topology, struct problem *problem)
 {
+    struct ways_index *index = ways_index(topology);
     struct ways ways;
+    bool ok = true;
 
-    for (size_t i = 0; i < topology->n_spaces; i++) {
-        if (!ways_find(topology, i, 0, UINT64_MAX, WAYS_MAX, &ways, problem))
-            return false;
-        ways_free(&ways);
+    for (size_t i = 0; ok && i < topology->n_spaces; i++) {
+        ok = ways_find_in(index, i, 0, UINT64_MAX, WAYS_MAX, &ways, problem);
+        if (ok)
+            ways_free(&ways);
     }
-    return true;
+    ways_index_free(index);
+    return ok;
 }
 
 static bool gather(const struct loaded *loaded, const struct history *timeline, struct view_data *data,

@@ -184,7 +184,7 @@ static void look_for(struct infer *in, const size_t *choice_of, struct windows *
         if (view == NOWHERE || root == NOWHERE || seen[view] == root + 1)
             continue;
         seen[view] = root + 1;
-        if (!ways_find(in->topology, i, 0, UINT64_MAX, (size_t)1 << 20, &ways, in->problem))
+        if (!ways_find_in(in->index, i, 0, UINT64_MAX, (size_t)1 << 20, &ways, in->problem))
             continue;
         for (size_t k = 0; k < ways.n; k++) {
             size_t choice = choice_of[ways.ways[k].region];
@@ -329,11 +329,16 @@ static void choose_shared(struct infer *in)
 
 bool infer_flat(struct infer *in)
 {
-    if (!pair_views(in))
-        return false;
-    if (in->n_choices) {
+    bool ok;
+
+    in->index = ways_index(in->topology);
+    ok = pair_views(in);
+    if (ok && in->n_choices) {
         choose_all(in);
         choose_shared(in);
     }
-    return infer_facts(in);
+    ok = ok && infer_facts(in);
+    ways_index_free(in->index);
+    in->index = NULL;
+    return ok;
 }

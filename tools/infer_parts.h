@@ -61,6 +61,8 @@ struct infer {
     size_t n_twins;
     size_t *twin_of; /* by section: index into twins; NOWHERE: none */
     size_t *view_of; /* by space: its view in the flat dump; NOWHERE: none */
+    struct ways_index
+        *index; /* while views are compared: aliases may change their targets then, and nothing else moves */
 };
 
 /* infer_nest.c: parent and gap of every node. */

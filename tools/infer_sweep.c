@@ -105,7 +105,7 @@ bool infer_sweep(struct infer *in, size_t space, const struct flat_view *view, u
     struct sweep all = {.in = in, .place = {.ways = &ways}, .view = view, .fn = fn, .opaque = opaque};
     bool ok;
 
-    if (!ways_find(in->topology, space, first, last, WAYS_MAX, &ways, in->problem))
+    if (!ways_find_in(in->index, space, first, last, WAYS_MAX, &ways, in->problem))
         return false;
     all.begin = alloc_zeroed(ways.n, sizeof(*all.begin));
     all.active = alloc_zeroed(ways.n, sizeof(*all.active));

@@ -319,6 +319,97 @@ static void test_targets_from_what_is_shown(void **state)
     unmake(&made);
 }
 
+/* A bridge shows what is behind it, and so does one behind that: all of one name. */
+static void test_a_bridge_behind_a_bridge(void **state)
+{
+#define BRIDGES(disabled)                                                                                              \
+    "address-space: memory\n"                                                                                          \
+    "  " ALL " (prio 0, i/o): system\n"                                                                                \
+    "    0000000000000000-0000000000000fff (prio 1, i/o): alias high @bus 0000000000000000-0000000000000fff\n"         \
+    "    0000000000001000-0000000000001fff (prio 1, i/o): alias high @bus 0000000000001000-0000000000001fff\n"         \
+    "    0000000000004000-0000000000004fff (prio 1, i/o): alias low @bus 0000000000004000-0000000000004fff\n"          \
+    "    0000000000008000-0000000000008fff (prio 1, i/o): unseen" disabled "\n\n"                                      \
+    "memory-region: bus\n"                                                                                             \
+    "  " ALL " (prio 0, i/o): bus\n"                                                                                   \
+    "    0000000000000000-00000000000000ff (prio 1, i/o): one\n"                                                       \
+    "    0000000000000100-00000000000001ff (prio 1, i/o): alias high @bus 0000000000000100-00000000000001ff\n"         \
+    "    0000000000000200-00000000000002ff (prio 1, i/o): alias high @bus 0000000000000200-00000000000002ff\n"         \
+    "    0000000000004000-00000000000040ff (prio 1, i/o): alias low @bus 0000000000004000-00000000000040ff\n"          \
+    "    0000000000004100-00000000000041ff (prio 1, i/o): alias low @bus 0000000000004100-00000000000041ff\n\n"        \
+    "memory-region: bus\n"                                                                                             \
+    "  " ALL " (prio 0, i/o): bus\n"                                                                                   \
+    "    0000000000001000-00000000000010ff (prio 1, i/o): two\n\n"                                                     \
+    "memory-region: bus\n"                                                                                             \
+    "  " ALL " (prio 0, i/o): bus\n"                                                                                   \
+    "    0000000000000100-000000000000017f (prio 1, i/o): three\n"                                                     \
+    "    0000000000004000-000000000000407f (prio 1, i/o): four\n\n"                                                    \
+    "memory-region: bus\n"                                                                                             \
+    "  " ALL " (prio 0, i/o): bus\n"                                                                                   \
+    "    0000000000000200-000000000000027f (prio 1, i/o): five\n"                                                      \
+    "    0000000000004100-000000000000417f (prio 1, i/o): six\n\n"
+    static const char *const trees[] = {BRIDGES(""), BRIDGES(" [disabled]")};
+    static const char flat[] = "FlatView #0\n"
+                               " AS \"memory\", root: system\n"
+                               " Root memory region: system\n"
+                               "  0000000000000000-00000000000000ff (prio 1, i/o): one\n"
+                               "  0000000000000100-000000000000017f (prio 1, i/o): three\n"
+                               "  0000000000000200-000000000000027f (prio 1, i/o): five\n"
+                               "  0000000000001000-00000000000010ff (prio 1, i/o): two\n"
+                               "  0000000000004000-000000000000407f (prio 1, i/o): four\n"
+                               "  0000000000004100-000000000000417f (prio 1, i/o): six\n\n";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+        struct made by_rule = make(trees[i], NULL), made = make(trees[i], flat);
+        const struct topo_region *regions = by_rule.topology.regions;
+
+        for (size_t k = 0; by_rule.ok && k < by_rule.topology.n_regions; k++)
+            if (regions[k].kind == GMEM_KIND_ALIAS && regions[k].offset == 0x100)
+                assert_int_equal(regions[k].target, get(&by_rule, "three")->parent);
+        assert_int_not_equal(find(&by_rule, "six"), NOWHERE);
+        is_exact(&made);
+        unmake(&by_rule);
+        unmake(&made);
+    }
+}
+
+/* What a rule took for an alias is no fact about those behind it. */
+static void test_a_rule_leaves_later_targets_open(void **state)
+{
+    static const char tree[] = "address-space: memory\n"
+                               "  " ALL " (prio 0, i/o): system\n"
+                               "    0000000000000000-00000000000000ff (prio 0, i/o): alias a @bus "
+                               "0000000000000000-00000000000000ff\n"
+                               "    0000000000001000-00000000000010ff (prio 0, i/o): alias b @bus "
+                               "0000000000000000-00000000000000ff\n"
+                               "    0000000000002000-00000000000020ff (prio 0, i/o): alias c @bus "
+                               "0000000000000000-00000000000000ff\n"
+                               "    0000000000008000-0000000000008fff (prio 1, i/o): unseen [disabled]\n"
+                               "\n"
+                               "memory-region: bus\n"
+                               "  0000000000000000-00000000000000ff (prio 0, i/o): bus\n"
+                               "    0000000000000000-000000000000000f (prio 0, i/o): one\n"
+                               "\n"
+                               "memory-region: bus\n"
+                               "  0000000000000000-00000000000000ff (prio 0, i/o): bus\n"
+                               "    0000000000000000-000000000000000f (prio 0, i/o): two\n"
+                               "\n"
+                               "memory-region: bus\n"
+                               "  0000000000000000-00000000000000ff (prio 0, i/o): bus\n"
+                               "    0000000000000000-000000000000000f (prio 0, i/o): three\n\n";
+    static const char flat[] = "FlatView #0\n"
+                               " AS \"memory\", root: system\n"
+                               " Root memory region: system\n"
+                               "  0000000000000000-000000000000000f (prio 0, i/o): one\n"
+                               "  0000000000001000-000000000000100f (prio 0, i/o): two\n"
+                               "  0000000000002000-000000000000200f (prio 0, i/o): three\n\n";
+    struct made made = make(tree, flat);
+
+    (void)state;
+    is_exact(&made);
+    unmake(&made);
+}
+
 static void test_spaces_of_one_name_get_the_view_that_fits(void **state)
 {
     static const char tree[] = "address-space: dma\n"
@@ -448,6 +539,8 @@ int main(void)
         cmocka_unit_test(test_what_a_hidden_container_holds_is_not_seen),
         cmocka_unit_test(test_aliases_show_sections_in_order),
         cmocka_unit_test(test_targets_from_what_is_shown),
+        cmocka_unit_test(test_a_bridge_behind_a_bridge),
+        cmocka_unit_test(test_a_rule_leaves_later_targets_open),
         cmocka_unit_test(test_spaces_of_one_name_get_the_view_that_fits),
         cmocka_unit_test(test_an_alias_of_what_it_lies_in),
         cmocka_unit_test(test_what_does_not_belong_together_is_refused),

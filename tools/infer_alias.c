@@ -4,7 +4,8 @@
  *
  * Every region that is the target of an alias is printed as a section, once, in the order in which the first alias of each is come upon
  * when everything is printed. So an alias shows a section that an alias before it showed, or else the next one. Where several have the
- * name that remain (their kind and size fit, too), the flat dump tells (infer_flat.c), or a rule does.
+ * name that remain (their kind and size fit, too), the flat dump tells (infer_flat.c), or a rule does. A region of one name that shows
+ * another of that name, as a bridge does with what is behind it, is printed before it.
  */
 #include "infer_parts.h"
 
@@ -26,7 +27,11 @@ struct targets {
     size_t n_sections;
     struct named *nodes; /* the same of those that are no alias: for text without sections */
     size_t n_nodes;
-    size_t next; /* the first section that no alias so far shows */
+    size_t next;   /* the first section that no alias so far can show */
+    bool *shown;   /* by section: an alias so far shows it, or may well */
+    size_t own;    /* the section that is looked at */
+    size_t *inner; /* sections of its name that aliases in it are the first to show */
+    size_t n_inner;
 };
 
 static int by_name(const void *a, const void *b)
@@ -86,8 +91,46 @@ static bool same_text(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0;
 }
 
+static bool is_inner(const struct infer *in, const struct targets *targets, const char *name)
+{
+    const struct mtree_section *own = &in->mtree->sections[targets->own];
+
+    return own->region && strcmp(own->names[0], name) == 0;
+}
+
+/* Not the section that the alias is in, nor one before it, if both are of the name and there are others. Returns how many are left. */
+static size_t drop_outer(const struct infer *in, const struct targets *targets, const char *name, size_t *sections,
+                         size_t count)
+{
+    size_t n = 0;
+
+    if (!is_inner(in, targets, name) || sections[count - 1] <= targets->own)
+        return count;
+    for (size_t i = 0; i < count; i++)
+        if (sections[i] > targets->own)
+            sections[n++] = sections[i];
+    return n;
+}
+
+/* What a region shows of its own name is the n-th that it is the first to show, for the n-th sibling of that name. */
+static size_t choose_inner(struct targets *targets, size_t earlier, const size_t *sections, size_t count)
+{
+    size_t found = count;
+
+    for (size_t i = 0; i < count && found == count; i++)
+        if (earlier < targets->n_inner ? sections[i] == targets->inner[earlier] : !targets->shown[sections[i]])
+            found = i;
+    if (found == count)
+        return earlier < count ? earlier : count - 1;
+    if (earlier >= targets->n_inner) {
+        alloc_grow(&targets->inner, targets->n_inner, sizeof(*targets->inner));
+        targets->inner[targets->n_inner++] = sections[found];
+    }
+    return found;
+}
+
 /* Of those that are left: the one of the same owner; else the n-th for the n-th sibling of that name. */
-static size_t choose(const struct infer *in, size_t n, const size_t *sections, size_t count)
+static size_t choose(const struct infer *in, struct targets *targets, size_t n, const size_t *sections, size_t count)
 {
     const struct mtree_node *alias = &in->mtree->nodes[n];
     size_t earlier = 0, found = SIZE_MAX;
@@ -108,6 +151,8 @@ static size_t choose(const struct infer *in, size_t n, const size_t *sections, s
         earlier += in->parent[i] == in->parent[n] && same_text(node->target, alias->target) &&
                    strcmp(node->name, alias->name) == 0;
     }
+    if (is_inner(in, targets, alias->target))
+        return choose_inner(targets, earlier, sections, count);
     return earlier < count ? earlier : count - 1;
 }
 
@@ -170,10 +215,12 @@ static size_t target_in(struct infer *in, struct targets *targets, size_t n)
         }
     if (!count)
         return SIZE_MAX;
-    chosen = count == 1 ? 0 : choose(in, n, sections, count);
+    count = drop_outer(in, targets, alias->target, sections, count);
+    chosen = count == 1 && !is_inner(in, targets, alias->target) ? 0 : choose(in, targets, n, sections, count);
     add_choice(in, in->region_of[n], sections, count, chosen);
-    if (sections[chosen] >= targets->next)
-        targets->next = sections[chosen] + 1;
+    targets->shown[sections[chosen]] = true;
+    if (sections[count - 1] >= targets->next)
+        targets->next = sections[count - 1] + 1;
     return sections[chosen];
 }
 
@@ -205,16 +252,21 @@ bool infer_aliases(struct infer *in)
     bool ok = true;
 
     index_names(in, &targets);
+    targets.shown = alloc_zeroed(in->mtree->n_sections, sizeof(*targets.shown));
     while (targets.next < in->mtree->n_sections && !in->mtree->sections[targets.next].region)
         targets.next++;
     for (size_t n = 0; ok && n < in->mtree->n_nodes; n++) {
         struct infer_region *region = &in->regions[in->region_of[n]];
 
+        while (n >= in->mtree->sections[targets.own].first_node + in->mtree->sections[targets.own].n_nodes)
+            targets.own++, targets.n_inner = 0;
         if (!in->mtree->nodes[n].target || region->target_known)
             continue;
         region->target_known = true;
         ok = find_target(in, &targets, n);
     }
+    free(targets.shown);
+    free(targets.inner);
     free(targets.sections);
     free(targets.nodes);
     return ok;

@@ -8,6 +8,7 @@
  */
 #include "transit.h"
 
+#include <errno.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@
 #include <gmem/kvm.h>
 
 #include "alloc.h"
+
+/* Larger blocks are not logged: their bitmaps take too much memory. */
+#define LOGGED_MAX (UINT64_C(1) << 42)
 
 struct trying;
 
@@ -70,40 +74,54 @@ struct trying {
 
 /* --- hearing --- */
 
-static int hear(struct gmem_listener *listener, const struct gmem_section *section, enum heard_kind kind)
+static int hear(struct gmem_listener *listener, const struct gmem_section *section, struct heard heard)
 {
     struct place *place = listener->opaque;
     struct trying *trying = place->trying;
     struct transit *transit = trying->transit;
     const struct space_group *group = &trying->diff->groups[place->group];
-    unsigned side = kind == HEARD_ADD;
-    size_t low = 0, high = group->n_ranges[side];
+    size_t low = 0, high = group->n_ranges[heard.side];
 
     if (!trying->changing)
         return 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (group->ranges[side][middle].first < section->first)
+        if (group->ranges[heard.side][middle].first < section->first)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == group->n_ranges[side] || group->ranges[side][low].first != section->first)
+    if (low == group->n_ranges[heard.side] || group->ranges[heard.side][low].first != section->first)
         return 0;
+    heard.group = place->group;
+    heard.range = group->ranges[heard.side][low];
     alloc_grow(&transit->heard, transit->n_heard, sizeof(*transit->heard));
-    transit->heard[transit->n_heard++] = (struct heard){kind, place->group, group->ranges[side][low]};
+    transit->heard[transit->n_heard++] = heard;
     return 0;
 }
 
 static int on_add(struct gmem_listener *listener, const struct gmem_section *section)
 {
-    return hear(listener, section, HEARD_ADD);
+    return hear(listener, section, (struct heard){.kind = HEARD_ADD, .side = 1});
 }
 
 static int on_del(struct gmem_listener *listener, const struct gmem_section *section)
 {
-    return hear(listener, section, HEARD_DEL);
+    return hear(listener, section, (struct heard){.kind = HEARD_DEL});
+}
+
+static int on_log_start(struct gmem_listener *listener, const struct gmem_section *section, unsigned before,
+                        unsigned after)
+{
+    return hear(listener, section,
+                (struct heard){.kind = HEARD_LOG_START, .side = 1, .before = before, .after = after});
+}
+
+static int on_log_stop(struct gmem_listener *listener, const struct gmem_section *section, unsigned before,
+                       unsigned after)
+{
+    return hear(listener, section, (struct heard){.kind = HEARD_LOG_STOP, .before = before, .after = after});
 }
 
 static int on_call(void *opaque, const struct kvm_userspace_memory_region *call)
@@ -291,7 +309,7 @@ static int make_part(struct trying *trying, struct part *part)
 }
 
 /* What is a region's own, and not of the window that it is seen through. */
-static int set_part(const struct part *part, unsigned side)
+static int set_part(const struct trying *trying, const struct part *part, unsigned side)
 {
     const struct topo_region *from = part->sides[side];
     int err = 0;
@@ -302,6 +320,10 @@ static int set_part(const struct part *part, unsigned side)
         err = gmem_region_set_readonly(part->region, from->readonly);
     if (!err && from->kind == GMEM_KIND_ROMD)
         err = gmem_region_set_romd(part->region, from->romd);
+    for (unsigned client = 0; !err && has_memory(part) && client < GMEM_LOG_CLIENTS; client++)
+        err = from->log && trying->blocks[part->block].size > LOGGED_MAX
+                  ? -ENOMEM
+                  : gmem_region_set_log(part->region, client, from->log >> client & 1);
     return err;
 }
 
@@ -312,7 +334,7 @@ static bool make_parts(struct trying *trying)
         int err = said(part) ? make_part(trying, part) : 0;
 
         if (!err)
-            err = set_part(part, part->sides[0] ? 0 : 1);
+            err = set_part(trying, part, part->sides[0] ? 0 : 1);
         if (fails(trying, err ? said(part)->name : "", err))
             return false;
     }
@@ -471,8 +493,12 @@ static int make_before(struct trying *trying)
     for (size_t i = 0; !err && i < trying->diff->n_groups; i++) {
         struct place *place = &trying->places[i];
 
-        place->listener = (struct gmem_listener){
-            .struct_size = sizeof(place->listener), .opaque = place, .region_add = on_add, .region_del = on_del};
+        place->listener = (struct gmem_listener){.struct_size = sizeof(place->listener),
+                                                 .opaque = place,
+                                                 .region_add = on_add,
+                                                 .region_del = on_del,
+                                                 .log_start = on_log_start,
+                                                 .log_stop = on_log_stop};
         err = gmem_space_create(trying->vm, "", place->root, NULL, &place->space);
         if (!err)
             err = gmem_listener_register(trying->vm, place->space, &place->listener);
@@ -488,7 +514,7 @@ static int change(struct trying *trying)
         return err;
     trying->changing = true;
     for (size_t i = 0; !err && i < trying->n_parts; i++)
-        err = set_part(&trying->parts[i], 1);
+        err = set_part(trying, &trying->parts[i], 1);
     for (size_t i = 0; !err && i < trying->diff->n_groups; i++)
         err = show_after(trying, &trying->places[i]);
     if (err)

@@ -256,6 +256,32 @@ static void reserved_is_no_device(void **state)
     done(both);
 }
 
+/* Two of KVM's address spaces that show the same: each has its slots, one changed after the other. */
+static void address_spaces_that_share_a_view(void **state)
+{
+    struct topology topologies[2] = {board(GMEM_KIND_ROM, false), board(GMEM_KIND_RAM, false)};
+    struct both *both;
+
+    (void)state;
+    for (unsigned side = 0; side < 2; side++)
+        topology_add_space(&topologies[side], "KVM-SMRAM", 0);
+    both = compared(topologies[0], topologies[1]);
+    assert_int_equal(both->views.n_groups, 1);
+    assert_int_equal(both->transit.n_heard, 4);
+    for (unsigned policy = 0; policy < TRANSIT_POLICIES; policy++) {
+        const struct transit_slots *slots = &both->transit.slots[policy];
+        size_t half = slots->n_calls / 2;
+
+        assert_true(half > 0 && slots->n_calls == 2 * half);
+        for (size_t i = 0; i < half; i++) {
+            assert_int_equal(slots->calls[i].as_id, 0);
+            assert_int_equal(slots->calls[half + i].as_id, 1);
+            assert_true(slots->calls[i].gpa == slots->calls[half + i].gpa && slots->sizes[i] == slots->sizes[half + i]);
+        }
+    }
+    done(both);
+}
+
 /* Memory that moves stays the same memory. */
 static void region_moves(void **state)
 {
@@ -374,6 +400,7 @@ int main(void)
         cmocka_unit_test(pairs),
         cmocka_unit_test(owners),
         cmocka_unit_test(everything),
+        cmocka_unit_test(address_spaces_that_share_a_view),
         cmocka_unit_test(log_starts),
         cmocka_unit_test(logged_memory_moves),
         cmocka_unit_test(reserved_is_no_device),

@@ -38,6 +38,11 @@ struct place {
     gmem_region **windows; /* by range before */
     struct gmem_listener listener;
     struct trying *trying;
+};
+
+/* The slots of one of KVM's address spaces: several may show one group. */
+struct slots {
+    gmem_space *space;
     struct dry dry[TRANSIT_POLICIES];
 };
 
@@ -66,7 +71,9 @@ struct trying {
     char *memory;
     uint64_t memory_size;
     struct place *places; /* by group */
-    bool changing;        /* what is called now is of the change */
+    struct slots *slots;  /* as many as there are spaces */
+    size_t n_slots;
+    bool changing; /* what is called now is of the change */
     bool over;
     struct slot_trace calls[TRANSIT_POLICIES]; /* all */
     uint64_t pauses[TRANSIT_POLICIES];
@@ -422,13 +429,15 @@ static bool shows_memory(const struct trying *trying, const struct space_group *
     return false;
 }
 
-static int attach(struct trying *trying, struct place *place, uint16_t as_id)
+/* Each in a space of its own, so that one is changed after the other, as processors' spaces are. */
+static int attach(struct trying *trying, const struct place *place, uint16_t as_id)
 {
-    int err = 0;
+    struct slots *slots = &trying->slots[trying->n_slots++];
+    int err = gmem_space_create(trying->vm, "", place->root, NULL, &slots->space);
 
     trying->transit->has_slots = true;
     for (unsigned policy = 0; !err && policy < TRANSIT_POLICIES; policy++) {
-        struct dry *dry = &place->dry[policy];
+        struct dry *dry = &slots->dry[policy];
         const struct gmem_kvm_options options = {
             .struct_size = sizeof(options),
             .vm_fd = -1,
@@ -443,29 +452,30 @@ static int attach(struct trying *trying, struct place *place, uint16_t as_id)
         };
 
         *dry = (struct dry){.trying = trying, .policy = policy};
-        err = gmem_kvm_create(place->space, &options, &dry->kvm);
+        err = gmem_kvm_create(slots->space, &options, &dry->kvm);
     }
     return err;
 }
 
 static int attach_all(struct trying *trying, bool any_space)
 {
-    bool *taken = alloc_zeroed(UINT16_MAX + 1u, sizeof(*taken));
+    const struct place **places = alloc_zeroed(UINT16_MAX + 1u, sizeof(*places));
     int err = 0;
 
-    for (size_t i = 0; !any_space && !err && i < trying->diff->n_groups; i++) {
+    for (size_t i = 0; !any_space && i < trying->diff->n_groups; i++) {
         const struct space_group *group = &trying->diff->groups[i];
 
-        for (size_t k = 0; !err && k < group->n_pairs; k++) {
+        for (size_t k = 0; k < group->n_pairs && shows_memory(trying, group); k++) {
             int as_id = as_id_of(name_of(trying, &trying->pairing->spaces[group->pairs[k]]));
 
-            if (as_id < 0 || taken[as_id] || !shows_memory(trying, group) || trying->places[i].dry[0].kvm)
-                continue;
-            taken[as_id] = true;
-            err = attach(trying, &trying->places[i], (uint16_t)as_id);
+            if (as_id >= 0 && !places[as_id])
+                places[as_id] = &trying->places[i];
         }
     }
-    free(taken);
+    for (unsigned as_id = 0; !err && as_id <= UINT16_MAX; as_id++)
+        if (places[as_id])
+            err = attach(trying, places[as_id], (uint16_t)as_id);
+    free(places);
     for (size_t i = 0; !err && !trying->transit->has_slots && i < trying->diff->n_groups; i++)
         if (shows_memory(trying, &trying->diff->groups[i]))
             err = attach(trying, &trying->places[i], 0);
@@ -561,13 +571,11 @@ static void take_calls(struct trying *trying, unsigned policy, size_t n_before)
 static void end(struct trying *trying)
 {
     trying->over = true;
-    for (size_t i = 0; trying->places && i < trying->diff->n_groups; i++) {
-        struct place *place = &trying->places[i];
-
+    for (size_t i = 0; i < trying->n_slots; i++)
         for (unsigned policy = 0; policy < TRANSIT_POLICIES; policy++)
-            gmem_kvm_destroy(place->dry[policy].kvm);
-        free(place->windows);
-    }
+            gmem_kvm_destroy(trying->slots[i].dry[policy].kvm);
+    for (size_t i = 0; trying->places && i < trying->diff->n_groups; i++)
+        free(trying->places[i].windows);
     gmem_vm_destroy(trying->vm);
     if (trying->memory_size && trying->memory != MAP_FAILED)
         munmap(trying->memory, trying->memory_size);
@@ -576,6 +584,7 @@ static void end(struct trying *trying)
     free(trying->parts);
     free(trying->blocks);
     free(trying->places);
+    free(trying->slots);
 }
 
 bool transit(const struct pairing *pairing, const struct view_diff *diff, bool any_space, struct transit *transit,
@@ -589,6 +598,7 @@ bool transit(const struct pairing *pairing, const struct view_diff *diff, bool a
     *transit = (struct transit){0};
     find_parts(&trying);
     trying.places = alloc_zeroed(diff->n_groups, sizeof(*trying.places));
+    trying.slots = alloc_zeroed(pairing->n_spaces, sizeof(*trying.slots));
     ok = !fails(&trying, "a vm", gmem_vm_create(NULL, &trying.vm)) && find_blocks(&trying) && make_blocks(&trying) &&
          make_parts(&trying) && !fails(&trying, "the map before", make_before(&trying)) &&
          !fails(&trying, "slots", attach_all(&trying, any_space));

@@ -188,6 +188,100 @@ static void window_is_protected(void **state)
     done(both);
 }
 
+/* Only the dirty log changes: nothing is removed, and the slot's flags are set. */
+static void log_starts(void **state)
+{
+    struct topology topologies[2] = {board(GMEM_KIND_RAM, false), board(GMEM_KIND_RAM, false)};
+    struct both *both;
+
+    (void)state;
+    topologies[1].regions[1].log = 1u << GMEM_LOG_DISPLAY | 1u << GMEM_LOG_CODE;
+    both = compared(topologies[0], topologies[1]);
+    assert_int_equal(both->views.groups[0].n_changes, 1);
+    range_is(&both->views.groups[0].changes[0], CHANGE_CHANGED, 0, 16 * MIB - 1);
+    assert_int_equal(both->transit.n_heard, 1);
+    assert_int_equal(both->transit.heard[0].kind, HEARD_LOG_START);
+    assert_int_equal(both->transit.heard[0].before, 0);
+    assert_int_equal(both->transit.heard[0].after, 5);
+    for (unsigned policy = 0; policy < TRANSIT_POLICIES; policy++) {
+        const struct transit_slots *slots = &both->transit.slots[policy];
+
+        assert_int_equal(slots->n_calls, 1);
+        slot_is(slots, 0, false, 0, 16 * MIB);
+        assert_int_equal(slots->calls[0].flags, 1);
+        assert_true(slots->counts.flags == 1 && slots->counts.removed == 0);
+    }
+    assert_int_equal(both->tree.n_changes, 1);
+    assert_string_equal(both->tree.changes[0].attributes[0].name, "log");
+    done(both);
+}
+
+/* What is logged goes, and what comes is: the log stops before the range goes, and starts when it is there. */
+static void logged_memory_moves(void **state)
+{
+    struct topology topologies[2] = {board(GMEM_KIND_RAM, false), board(GMEM_KIND_RAM, false)};
+    const enum heard_kind expected[] = {HEARD_LOG_STOP, HEARD_DEL, HEARD_ADD, HEARD_LOG_START};
+    struct both *both;
+
+    (void)state;
+    for (unsigned side = 0; side < 2; side++) {
+        size_t vram = add(&topologies[side], 0, GMEM_KIND_RAM, "vram", side ? 0xe0000000 : 0xf0000000, MIB);
+
+        topologies[side].regions[vram].log = 1;
+    }
+    both = compared(topologies[0], topologies[1]);
+    assert_int_equal(both->transit.n_heard, 4);
+    for (size_t i = 0; i < 4; i++) {
+        const struct heard *heard = &both->transit.heard[i];
+
+        assert_int_equal(heard->kind, expected[i]);
+        assert_int_equal(heard->side, i > 1);
+        assert_true(heard->range.first == (i > 1 ? 0xe0000000 : 0xf0000000));
+    }
+    done(both);
+}
+
+/* A source that tells them apart: what answered is now only claimed. */
+static void reserved_is_no_device(void **state)
+{
+    struct topology topologies[2] = {board(GMEM_KIND_ROM, false), board(GMEM_KIND_ROM, false)};
+    struct both *both;
+
+    (void)state;
+    add(&topologies[0], 0, GMEM_KIND_MMIO, "dev", 0xf0000000, 0x1000);
+    add(&topologies[1], 0, GMEM_KIND_RESERVED, "dev", 0xf0000000, 0x1000);
+    both = compared(topologies[0], topologies[1]);
+    assert_true(both->views.groups[0].gone == 1 && both->views.groups[0].fresh == 1);
+    assert_int_equal(both->transit.n_heard, 2);
+    done(both);
+}
+
+/* Two of KVM's address spaces that show the same: each has its slots, one changed after the other. */
+static void address_spaces_that_share_a_view(void **state)
+{
+    struct topology topologies[2] = {board(GMEM_KIND_ROM, false), board(GMEM_KIND_RAM, false)};
+    struct both *both;
+
+    (void)state;
+    for (unsigned side = 0; side < 2; side++)
+        topology_add_space(&topologies[side], "KVM-SMRAM", 0);
+    both = compared(topologies[0], topologies[1]);
+    assert_int_equal(both->views.n_groups, 1);
+    assert_int_equal(both->transit.n_heard, 4);
+    for (unsigned policy = 0; policy < TRANSIT_POLICIES; policy++) {
+        const struct transit_slots *slots = &both->transit.slots[policy];
+        size_t half = slots->n_calls / 2;
+
+        assert_true(half > 0 && slots->n_calls == 2 * half);
+        for (size_t i = 0; i < half; i++) {
+            assert_int_equal(slots->calls[i].as_id, 0);
+            assert_int_equal(slots->calls[half + i].as_id, 1);
+            assert_true(slots->calls[i].gpa == slots->calls[half + i].gpa && slots->sizes[i] == slots->sizes[half + i]);
+        }
+    }
+    done(both);
+}
+
 /* Memory that moves stays the same memory. */
 static void region_moves(void **state)
 {
@@ -299,9 +393,17 @@ static void everything(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same),     cmocka_unit_test(window_opens), cmocka_unit_test(window_is_protected),
-        cmocka_unit_test(region_moves), cmocka_unit_test(pairs),        cmocka_unit_test(owners),
+        cmocka_unit_test(the_same),
+        cmocka_unit_test(window_opens),
+        cmocka_unit_test(window_is_protected),
+        cmocka_unit_test(region_moves),
+        cmocka_unit_test(pairs),
+        cmocka_unit_test(owners),
         cmocka_unit_test(everything),
+        cmocka_unit_test(address_spaces_that_share_a_view),
+        cmocka_unit_test(log_starts),
+        cmocka_unit_test(logged_memory_moves),
+        cmocka_unit_test(reserved_is_no_device),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

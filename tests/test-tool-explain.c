@@ -266,8 +266,8 @@ static void what_reaches_past_the_end_of_its_container(void **state)
     assert_false(w.e.found);
     assert_candidate(&w, 0, device, 0x200, FATE_OUTSIDE, bridge, device);
     assert_why(&w, 0, "device reaches past the end of bridge, whose last offset is 0x3ff");
-    ask(&w, 0x2000); /* past the bus, too, which is what ends first on the way */
-    assert_candidate(&w, 0, device, 0x600, FATE_OUTSIDE, bus, bridge);
+    ask(&w, 0x2000); /* past the bus, too, whose end the bridge does not reach past */
+    assert_candidate(&w, 0, device, 0x600, FATE_OUTSIDE, bridge, device);
     ask(&w, 0x2a00);
     assert_int_equal(w.e.n_candidates, 1);
     assert_candidate(&w, 0, system, 0x2a00, FATE_CONTAINER, NOWHERE, NOWHERE);
@@ -275,6 +275,24 @@ static void what_reaches_past_the_end_of_its_container(void **state)
     assert_int_equal(w.e.n_candidates, 1);
     assert_candidate(&w, 0, beyond, 0xfff, FATE_OUTSIDE, bus, beyond);
     assert_why(&w, 0, "beyond reaches past the end of bus, whose last offset is 0xfff; and beyond is disabled");
+    end(&w);
+}
+
+/* Of several that end before the address, it is the innermost that something reaches past the end of. */
+static void what_reaches_past_several_ends(void **state)
+{
+    struct world w = {0};
+    size_t system = put(&w.topology, "system", GMEM_KIND_CONTAINER, NOWHERE, 0, 0x10000, 0);
+    size_t outer = put(&w.topology, "outer", GMEM_KIND_CONTAINER, system, 0, 0x1000, 0);
+    size_t inner = put(&w.topology, "inner", GMEM_KIND_CONTAINER, outer, 0, 0x800, 0);
+    size_t ram = put(&w.topology, "ram", GMEM_KIND_RAM, inner, 0, 0x3000, 0);
+
+    (void)state;
+    ask(&w, 0x2000);
+    assert_false(w.e.found);
+    assert_int_equal(w.e.n_candidates, 1);
+    assert_candidate(&w, 0, ram, 0x2000, FATE_OUTSIDE, inner, ram);
+    assert_why(&w, 0, "ram reaches past the end of inner, whose last offset is 0x7ff");
     end(&w);
 }
 
@@ -738,6 +756,7 @@ int main(void)
         cmocka_unit_test(a_container_shows_nothing_itself),
         cmocka_unit_test(a_window_past_the_end_of_its_target),
         cmocka_unit_test(what_reaches_past_the_end_of_its_container),
+        cmocka_unit_test(what_reaches_past_several_ends),
         cmocka_unit_test(a_circle_that_is_disabled),
         cmocka_unit_test(a_circle_past_the_end),
         cmocka_unit_test(the_last_addresses),

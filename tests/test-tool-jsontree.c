@@ -51,7 +51,8 @@ static const char everything[] =
     "{\"id\": 2, \"kind\": \"rom\", \"name\": \"rom\", \"size\": \"0x1000\", \"offset\": \"0x3000\", \"priority\": 0, "
     "\"enabled\": true, \"readonly\": true, \"nonvolatile\": false, \"ram\": \"rom\", \"children\": []},\n"
     "{\"id\": 1, \"kind\": \"ram\", \"name\": \"ram\", \"size\": \"0x2000\", \"offset\": \"0x0\", \"priority\": "
-    "-2147483648, \"enabled\": true, \"readonly\": false, \"nonvolatile\": true, \"ram\": \"block\", \"children\": "
+    "-2147483648, \"enabled\": true, \"readonly\": false, \"nonvolatile\": true, \"ram\": \"block\", \"log\": 133, "
+    "\"children\": "
     "[]}\n"
     "]}\n";
 
@@ -154,6 +155,7 @@ static void test_other_forms(void **state)
         "\n\t {\"regions\": [" REGION(0, "container", "", "") "], \"later\": {\"spaces\": [null]}, \"spaces\": [], "
                                                               "\"version\": 1, \"format\": \"gmem-tree\"}",
         1);
+    accepted(HEAD REGION(0, "ram", ", \"ram\": \"a\", \"log\": 255", "") END, 1);
     accepted(HEAD REGION(0, "mmio", ", \"log\": 1, \"accesses\": {\"reads\": 1}, \"new\": [[]]", "") END, 1);
     accepted(HEAD REGION(0, "container", "", "7") ",\n" REGION(7, "container", "", "") END, 2);
 }

@@ -301,6 +301,22 @@ static void rules(void **state)
     }
 }
 
+/* A slot that is moved over where it was itself, and over another. */
+static void moved_over_another(void **state)
+{
+    struct slot_trace trace = good(MAKE CALL "Slot#1 flags=0x0 gpa=0x100000 size=0x2000 ua=0x1000 ret=0\n" /* above */
+                                   CALL "Slot#0 flags=0x0 gpa=0x2000 size=0x100000 ua=0x7f0000000000 ret=0\n");
+    struct slot_report report;
+
+    (void)state;
+    slotcheck(&trace, &report);
+    assert_int_equal(report.n_violations, 1);
+    assert_int_equal(report.violations[0].rule, SLOT_OVERLAP);
+    assert_int_equal(report.violations[0].line, 3);
+    slot_report_free(&report);
+    slottrace_free(&trace);
+}
+
 static void allowed(void **state)
 {
     struct slot_trace trace = good(
@@ -382,6 +398,7 @@ int main(void)
         cmocka_unit_test(steps_without_writes),
         cmocka_unit_test(past_the_end),
         cmocka_unit_test(rules),
+        cmocka_unit_test(moved_over_another),
         cmocka_unit_test(allowed),
         cmocka_unit_test(from_the_middle),
         cmocka_unit_test(cut),

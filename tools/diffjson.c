@@ -44,6 +44,8 @@ static void put_shown(const struct difference *difference, unsigned side, const 
     address("offset", range->offset);
     printf(", \"readonly\": %s, \"nonvolatile\": %s, \"romd\": %s", truth(range->attrs & GMEM_RANGE_READONLY),
            truth(range->attrs & GMEM_RANGE_NONVOLATILE), truth(range->attrs & GMEM_RANGE_ROMD));
+    if (range->attrs & GMEM_RANGE_LOG_MASK)
+        printf(", \"log\": %" PRIu32, (range->attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT);
     if (region->owner)
         member("owner", region->owner);
     putchar('}');
@@ -118,14 +120,15 @@ static void put_heard(const struct difference *difference)
     fputs(",\n\"heard\": [", stdout);
     for (size_t i = 0; i < transit->n_heard; i++) {
         const struct heard *heard = &transit->heard[i];
-        bool add = heard->kind == HEARD_ADD;
 
-        printf("%s\n{\"call\": \"%s\", ", i ? "," : "", add ? "region_add" : "region_del");
+        printf("%s\n{\"call\": \"%s\", ", i ? "," : "", heard_names[heard->kind]);
         put_names(difference, &difference->views.groups[heard->group]);
         address("first", heard->range.first);
         address("last", heard->range.last);
         fputs(", \"range\": ", stdout);
-        put_shown(difference, add, &heard->range);
+        put_shown(difference, heard->side, &heard->range);
+        if (heard->kind == HEARD_LOG_START || heard->kind == HEARD_LOG_STOP)
+            printf(", \"log_before\": %u, \"log_after\": %u", heard->before, heard->after);
         putchar('}');
     }
     putchar(']');

@@ -12,6 +12,11 @@
 #include "output.h"
 #include "slotcall.h"
 
+const char *const heard_names[] = {[HEARD_DEL] = "region_del",
+                                   [HEARD_ADD] = "region_add",
+                                   [HEARD_LOG_START] = "log_start",
+                                   [HEARD_LOG_STOP] = "log_stop"};
+
 static const char *const marks[] = {[CHANGE_GONE] = "-", [CHANGE_NEW] = "+", [CHANGE_CHANGED] = "~"};
 
 static const char *mark_color(enum change change)
@@ -57,6 +62,10 @@ static const char *type_of(const struct topo_region *region, uint32_t attrs)
         return attrs & GMEM_RANGE_ROMD ? "romd" : "i/o";
     case GMEM_KIND_RAM_DEVICE:
         return "ramd";
+    case GMEM_KIND_RESERVED: /* dumps do not tell these two from devices, but other sources do */
+        return "reserved";
+    case GMEM_KIND_IOMMU:
+        return "iommu";
     default:
         return "i/o";
     }
@@ -92,6 +101,26 @@ static void put_heading(const struct difference *difference, const struct space_
 
 /* --- ranges --- */
 
+/* A set of clients. */
+static void put_log(uint32_t clients)
+{
+    static const char *const names[GMEM_LOG_USER] = {
+        [GMEM_LOG_DISPLAY] = "display", [GMEM_LOG_MIGRATION] = "migration", [GMEM_LOG_CODE] = "code"};
+    const char *between = "";
+
+    for (unsigned client = 0; client < GMEM_LOG_CLIENTS; client++)
+        if (clients >> client & 1) {
+            fputs(between, stdout);
+            if (client < GMEM_LOG_USER)
+                fputs(names[client], stdout);
+            else
+                printf("client %u", client);
+            between = "+";
+        }
+    if (!clients)
+        fputs("none", stdout);
+}
+
 static void put_attributes(const struct range_change *change)
 {
     static const struct {
@@ -110,6 +139,10 @@ static void put_attributes(const struct range_change *change)
             printf("%s%s%s", between, x->attrs & bits[i].bit ? "" : "not ", bits[i].name);
             between = ", ";
         }
+    if ((x->attrs ^ y->attrs) & GMEM_RANGE_LOG_MASK) {
+        printf("%slog ", between);
+        put_log((x->attrs & GMEM_RANGE_LOG_MASK) >> GMEM_RANGE_LOG_SHIFT);
+    }
     putchar(')');
 }
 
@@ -149,25 +182,36 @@ static void put_ranges(const struct difference *difference, bool summary)
 static void put_heard(const struct difference *difference, bool summary)
 {
     const struct transit *transit = &difference->transit;
-    size_t removed = 0, last = SIZE_MAX;
+    size_t n[HEARD_LOG_STOP + 1] = {0}, last = SIZE_MAX;
 
     for (size_t i = 0; i < transit->n_heard; i++)
-        removed += transit->heard[i].kind == HEARD_DEL;
-    printf("%slisteners hear%s %zu region_del, %zu region_add\n", color(COLOR_NAME), color(COLOR_NONE), removed,
-           transit->n_heard - removed);
+        n[transit->heard[i].kind]++;
+    printf("%slisteners hear%s %zu region_del, %zu region_add", color(COLOR_NAME), color(COLOR_NONE), n[HEARD_DEL],
+           n[HEARD_ADD]);
+    for (unsigned kind = HEARD_LOG_START; kind <= HEARD_LOG_STOP; kind++)
+        if (n[kind])
+            printf(", %zu %s", n[kind], heard_names[kind]);
+    putchar('\n');
     for (size_t i = 0; !summary && i < transit->n_heard; i++) {
         const struct heard *heard = &transit->heard[i];
-        bool add = heard->kind == HEARD_ADD;
+        bool bad = heard->kind == HEARD_DEL || heard->kind == HEARD_LOG_STOP;
 
         if (heard->group != last && difference->views.n_groups > 1) {
             fputs("  ", stdout);
             put_heading(difference, &difference->views.groups[heard->group]);
         }
         last = heard->group;
-        printf("  %s%s%s %s%016" PRIx64 "-%016" PRIx64 "%s ", color(add ? COLOR_GOOD : COLOR_BAD),
-               add ? "region_add" : "region_del", color(COLOR_NONE), color(COLOR_ADDRESS), heard->range.first,
-               heard->range.last, color(COLOR_NONE));
-        put_region(difference, add, &heard->range);
+        printf("  %s%s%s %s%016" PRIx64 "-%016" PRIx64 "%s ", color(bad ? COLOR_BAD : COLOR_GOOD),
+               heard_names[heard->kind], color(COLOR_NONE), color(COLOR_ADDRESS), heard->range.first, heard->range.last,
+               color(COLOR_NONE));
+        put_region(difference, heard->side, &heard->range);
+        if (heard->kind == HEARD_LOG_START || heard->kind == HEARD_LOG_STOP) {
+            fputs("  (", stdout);
+            put_log(heard->before);
+            fputs(" -> ", stdout);
+            put_log(heard->after);
+            putchar(')');
+        }
         putchar('\n');
     }
 }

@@ -22,6 +22,9 @@ struct difference {
 
 bool difference_any(const struct difference *difference);
 
+/* The listener's callbacks. */
+extern const char *const heard_names[];
+
 /* summary: numbers only. */
 void difference_text(const struct difference *difference, bool summary);
 void difference_json(const struct difference *difference, bool summary);

@@ -154,7 +154,8 @@ static void decide_outside(const struct explainer *explainer, const struct expla
     size_t chain[GMEM_DEPTH_MAX + 1], n = explain_chain(explanation, candidate->way, chain);
 
     candidate->fate = FATE_OUTSIDE;
-    for (size_t i = 0; i + 1 < n; i++)
+    /* From within: of several that have ended, what is in the innermost goes on, what is in the others need not. */
+    for (size_t i = n - 1; i-- > 0;)
         if (offset_in(explanation, chain[i]) > region_last(region_of(explainer, explanation, chain[i]))) {
             candidate->by = explanation->ways.ways[chain[i]].region;
             candidate->against = explanation->ways.ways[chain[i + 1]].region;

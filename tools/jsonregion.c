@@ -193,6 +193,7 @@ static bool read_special(const json_t *value, struct json_region *region, const 
 {
     struct topo_region *plain = &region->region;
     const char *text;
+    int64_t log;
 
     if (has_memory(plain->kind)) {
         if (!json_get_text(value, "ram", &text, place))
@@ -200,6 +201,11 @@ static bool read_special(const json_t *value, struct json_region *region, const 
         if (plain->size.all)
             return WRONG(place, "a RAM block of 2^64 bytes");
         plain->ram = alloc_text(text);
+        if (json_object_get(value, "log")) {
+            if (!json_get_integer(value, "log", 0, (1 << GMEM_LOG_CLIENTS) - 1, &log, place))
+                return false;
+            plain->log = (uint8_t)log;
+        }
     }
     if (plain->kind == GMEM_KIND_ROMD && !get_bool(value, "romd", &plain->romd, place))
         return false;

@@ -15,6 +15,9 @@
 #include "alloc.h"
 #include "circles.h"
 
+/* More than any machine has logged, and bitmaps of 32 MiB. What is past it shows no log. */
+#define LOGGED_MAX (UINT64_C(1) << 40)
+
 struct map_index {
     size_t n;
     struct {
@@ -117,6 +120,23 @@ static int create_region(struct map *map, size_t index)
     return gmem_region_create_container(map->vm, region->name, region->size, &owner, ret);
 }
 
+/* Each client's log of a block is a bitmap of it. */
+static int set_log(struct map *map, size_t index)
+{
+    uint8_t clients = map->built.regions[index].log;
+    int err = 0;
+
+    for (unsigned client = 0; !err && client < GMEM_LOG_CLIENTS; client++) {
+        uint64_t size = clients >> client & 1 ? gmem_ram_size(map->blocks.rams[index]) : 0;
+
+        if (!size || size > LOGGED_MAX - map->logged)
+            continue;
+        map->logged += size;
+        err = gmem_region_set_log(map->regions[index], client, true);
+    }
+    return err;
+}
+
 static int create_whole(struct map *map, size_t index)
 {
     const struct topo_region *region = &map->built.regions[index];
@@ -128,6 +148,8 @@ static int create_whole(struct map *map, size_t index)
         err = gmem_region_set_nonvolatile(map->regions[index], true);
     if (!err && !region->enabled)
         err = gmem_region_set_enabled(map->regions[index], false);
+    if (!err && region->log)
+        err = set_log(map, index);
     return err;
 }
 

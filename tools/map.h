@@ -16,6 +16,7 @@ struct map {
     gmem_space **spaces;   /* by the topology's index */
     struct map_index *index;
     struct blocks blocks;
+    uint64_t logged; /* bytes of memory with a dirty log, once for each client */
 };
 
 /* False: the library refuses the topology (a circle of aliases, too deep a nesting), with the line. */

@@ -37,7 +37,7 @@ static bool is_memory(enum gmem_kind kind)
 /* A dump tells these apart by whether they have children, which may come and go. */
 static enum gmem_kind class_of(enum gmem_kind kind)
 {
-    return kind == GMEM_KIND_MMIO || kind == GMEM_KIND_RESERVED ? GMEM_KIND_CONTAINER : kind;
+    return kind == GMEM_KIND_MMIO ? GMEM_KIND_CONTAINER : kind;
 }
 
 static int compare_numbers(uint64_t a, uint64_t b)

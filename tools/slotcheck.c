@@ -127,11 +127,18 @@ static void check_alone(struct checking *checking, const struct trace_event *eve
         violates(checking, event, SLOT_PAST_END, alloc_format("slot %u reaches past 2^64", event->slot));
 }
 
-static void check_overlap(struct checking *checking, const struct trace_event *event, const struct live *itself)
+/* itself: the slot, if it is in use; it may lie over where it is, so it is out of the way while others are looked for. */
+static void check_overlap(struct checking *checking, const struct trace_event *event, struct live *itself)
 {
-    const struct live *other = find(event, &checking->by_place, compare_places);
+    bool placed = itself && itself->placed;
+    const struct live *other;
 
-    if (other && other != itself)
+    if (placed)
+        tdelete(itself, &checking->by_place, compare_places);
+    other = find(event, &checking->by_place, compare_places);
+    if (placed)
+        insert(itself, &checking->by_place, compare_places);
+    if (other)
         violates(checking, event, SLOT_OVERLAP,
                  alloc_format("slot %u, 0x%" PRIx64 " to 0x%" PRIx64 ", lies over slot %u of line %zu, 0x%" PRIx64
                               " to 0x%" PRIx64 "; slots of one address space must not overlap",

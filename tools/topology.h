@@ -34,6 +34,7 @@ struct topo_region {
     bool readonly; /* its own attribute */
     bool nonvolatile;
     bool romd;     /* kind romd: reads directly */
+    uint8_t log;   /* of memory: clients that want dirty logging, a bit for each; dumps do not tell: 0 */
     size_t target; /* of an alias; NOWHERE: not in the source, and nothing is seen through it */
     uint64_t target_offset;
     bool implied; /* not in the text: it has to be there (a disabled container whose children are printed) */

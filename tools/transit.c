@@ -8,6 +8,7 @@
  */
 #include "transit.h"
 
+#include <errno.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@
 #include <gmem/kvm.h>
 
 #include "alloc.h"
+
+/* Larger blocks are not logged: their bitmaps take too much memory. */
+#define LOGGED_MAX (UINT64_C(1) << 42)
 
 struct trying;
 
@@ -34,6 +38,11 @@ struct place {
     gmem_region **windows; /* by range before */
     struct gmem_listener listener;
     struct trying *trying;
+};
+
+/* The slots of one of KVM's address spaces: several may show one group. */
+struct slots {
+    gmem_space *space;
     struct dry dry[TRANSIT_POLICIES];
 };
 
@@ -62,7 +71,9 @@ struct trying {
     char *memory;
     uint64_t memory_size;
     struct place *places; /* by group */
-    bool changing;        /* what is called now is of the change */
+    struct slots *slots;  /* as many as there are spaces */
+    size_t n_slots;
+    bool changing; /* what is called now is of the change */
     bool over;
     struct slot_trace calls[TRANSIT_POLICIES]; /* all */
     uint64_t pauses[TRANSIT_POLICIES];
@@ -70,40 +81,54 @@ struct trying {
 
 /* --- hearing --- */
 
-static int hear(struct gmem_listener *listener, const struct gmem_section *section, enum heard_kind kind)
+static int hear(struct gmem_listener *listener, const struct gmem_section *section, struct heard heard)
 {
     struct place *place = listener->opaque;
     struct trying *trying = place->trying;
     struct transit *transit = trying->transit;
     const struct space_group *group = &trying->diff->groups[place->group];
-    unsigned side = kind == HEARD_ADD;
-    size_t low = 0, high = group->n_ranges[side];
+    size_t low = 0, high = group->n_ranges[heard.side];
 
     if (!trying->changing)
         return 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (group->ranges[side][middle].first < section->first)
+        if (group->ranges[heard.side][middle].first < section->first)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == group->n_ranges[side] || group->ranges[side][low].first != section->first)
+    if (low == group->n_ranges[heard.side] || group->ranges[heard.side][low].first != section->first)
         return 0;
+    heard.group = place->group;
+    heard.range = group->ranges[heard.side][low];
     alloc_grow(&transit->heard, transit->n_heard, sizeof(*transit->heard));
-    transit->heard[transit->n_heard++] = (struct heard){kind, place->group, group->ranges[side][low]};
+    transit->heard[transit->n_heard++] = heard;
     return 0;
 }
 
 static int on_add(struct gmem_listener *listener, const struct gmem_section *section)
 {
-    return hear(listener, section, HEARD_ADD);
+    return hear(listener, section, (struct heard){.kind = HEARD_ADD, .side = 1});
 }
 
 static int on_del(struct gmem_listener *listener, const struct gmem_section *section)
 {
-    return hear(listener, section, HEARD_DEL);
+    return hear(listener, section, (struct heard){.kind = HEARD_DEL});
+}
+
+static int on_log_start(struct gmem_listener *listener, const struct gmem_section *section, unsigned before,
+                        unsigned after)
+{
+    return hear(listener, section,
+                (struct heard){.kind = HEARD_LOG_START, .side = 1, .before = before, .after = after});
+}
+
+static int on_log_stop(struct gmem_listener *listener, const struct gmem_section *section, unsigned before,
+                       unsigned after)
+{
+    return hear(listener, section, (struct heard){.kind = HEARD_LOG_STOP, .before = before, .after = after});
 }
 
 static int on_call(void *opaque, const struct kvm_userspace_memory_region *call)
@@ -291,7 +316,7 @@ static int make_part(struct trying *trying, struct part *part)
 }
 
 /* What is a region's own, and not of the window that it is seen through. */
-static int set_part(const struct part *part, unsigned side)
+static int set_part(const struct trying *trying, const struct part *part, unsigned side)
 {
     const struct topo_region *from = part->sides[side];
     int err = 0;
@@ -302,6 +327,10 @@ static int set_part(const struct part *part, unsigned side)
         err = gmem_region_set_readonly(part->region, from->readonly);
     if (!err && from->kind == GMEM_KIND_ROMD)
         err = gmem_region_set_romd(part->region, from->romd);
+    for (unsigned client = 0; !err && has_memory(part) && client < GMEM_LOG_CLIENTS; client++)
+        err = from->log && trying->blocks[part->block].size > LOGGED_MAX
+                  ? -ENOMEM
+                  : gmem_region_set_log(part->region, client, from->log >> client & 1);
     return err;
 }
 
@@ -312,7 +341,7 @@ static bool make_parts(struct trying *trying)
         int err = said(part) ? make_part(trying, part) : 0;
 
         if (!err)
-            err = set_part(part, part->sides[0] ? 0 : 1);
+            err = set_part(trying, part, part->sides[0] ? 0 : 1);
         if (fails(trying, err ? said(part)->name : "", err))
             return false;
     }
@@ -400,13 +429,15 @@ static bool shows_memory(const struct trying *trying, const struct space_group *
     return false;
 }
 
-static int attach(struct trying *trying, struct place *place, uint16_t as_id)
+/* Each in a space of its own, so that one is changed after the other, as processors' spaces are. */
+static int attach(struct trying *trying, const struct place *place, uint16_t as_id)
 {
-    int err = 0;
+    struct slots *slots = &trying->slots[trying->n_slots++];
+    int err = gmem_space_create(trying->vm, "", place->root, NULL, &slots->space);
 
     trying->transit->has_slots = true;
     for (unsigned policy = 0; !err && policy < TRANSIT_POLICIES; policy++) {
-        struct dry *dry = &place->dry[policy];
+        struct dry *dry = &slots->dry[policy];
         const struct gmem_kvm_options options = {
             .struct_size = sizeof(options),
             .vm_fd = -1,
@@ -421,29 +452,30 @@ static int attach(struct trying *trying, struct place *place, uint16_t as_id)
         };
 
         *dry = (struct dry){.trying = trying, .policy = policy};
-        err = gmem_kvm_create(place->space, &options, &dry->kvm);
+        err = gmem_kvm_create(slots->space, &options, &dry->kvm);
     }
     return err;
 }
 
 static int attach_all(struct trying *trying, bool any_space)
 {
-    bool *taken = alloc_zeroed(UINT16_MAX + 1u, sizeof(*taken));
+    const struct place **places = alloc_zeroed(UINT16_MAX + 1u, sizeof(*places));
     int err = 0;
 
-    for (size_t i = 0; !any_space && !err && i < trying->diff->n_groups; i++) {
+    for (size_t i = 0; !any_space && i < trying->diff->n_groups; i++) {
         const struct space_group *group = &trying->diff->groups[i];
 
-        for (size_t k = 0; !err && k < group->n_pairs; k++) {
+        for (size_t k = 0; k < group->n_pairs && shows_memory(trying, group); k++) {
             int as_id = as_id_of(name_of(trying, &trying->pairing->spaces[group->pairs[k]]));
 
-            if (as_id < 0 || taken[as_id] || !shows_memory(trying, group) || trying->places[i].dry[0].kvm)
-                continue;
-            taken[as_id] = true;
-            err = attach(trying, &trying->places[i], (uint16_t)as_id);
+            if (as_id >= 0 && !places[as_id])
+                places[as_id] = &trying->places[i];
         }
     }
-    free(taken);
+    for (unsigned as_id = 0; !err && as_id <= UINT16_MAX; as_id++)
+        if (places[as_id])
+            err = attach(trying, places[as_id], (uint16_t)as_id);
+    free(places);
     for (size_t i = 0; !err && !trying->transit->has_slots && i < trying->diff->n_groups; i++)
         if (shows_memory(trying, &trying->diff->groups[i]))
             err = attach(trying, &trying->places[i], 0);
@@ -471,8 +503,12 @@ static int make_before(struct trying *trying)
     for (size_t i = 0; !err && i < trying->diff->n_groups; i++) {
         struct place *place = &trying->places[i];
 
-        place->listener = (struct gmem_listener){
-            .struct_size = sizeof(place->listener), .opaque = place, .region_add = on_add, .region_del = on_del};
+        place->listener = (struct gmem_listener){.struct_size = sizeof(place->listener),
+                                                 .opaque = place,
+                                                 .region_add = on_add,
+                                                 .region_del = on_del,
+                                                 .log_start = on_log_start,
+                                                 .log_stop = on_log_stop};
         err = gmem_space_create(trying->vm, "", place->root, NULL, &place->space);
         if (!err)
             err = gmem_listener_register(trying->vm, place->space, &place->listener);
@@ -488,7 +524,7 @@ static int change(struct trying *trying)
         return err;
     trying->changing = true;
     for (size_t i = 0; !err && i < trying->n_parts; i++)
-        err = set_part(&trying->parts[i], 1);
+        err = set_part(trying, &trying->parts[i], 1);
     for (size_t i = 0; !err && i < trying->diff->n_groups; i++)
         err = show_after(trying, &trying->places[i]);
     if (err)
@@ -535,13 +571,11 @@ static void take_calls(struct trying *trying, unsigned policy, size_t n_before)
 static void end(struct trying *trying)
 {
     trying->over = true;
-    for (size_t i = 0; trying->places && i < trying->diff->n_groups; i++) {
-        struct place *place = &trying->places[i];
-
+    for (size_t i = 0; i < trying->n_slots; i++)
         for (unsigned policy = 0; policy < TRANSIT_POLICIES; policy++)
-            gmem_kvm_destroy(place->dry[policy].kvm);
-        free(place->windows);
-    }
+            gmem_kvm_destroy(trying->slots[i].dry[policy].kvm);
+    for (size_t i = 0; trying->places && i < trying->diff->n_groups; i++)
+        free(trying->places[i].windows);
     gmem_vm_destroy(trying->vm);
     if (trying->memory_size && trying->memory != MAP_FAILED)
         munmap(trying->memory, trying->memory_size);
@@ -550,6 +584,7 @@ static void end(struct trying *trying)
     free(trying->parts);
     free(trying->blocks);
     free(trying->places);
+    free(trying->slots);
 }
 
 bool transit(const struct pairing *pairing, const struct view_diff *diff, bool any_space, struct transit *transit,
@@ -563,6 +598,7 @@ bool transit(const struct pairing *pairing, const struct view_diff *diff, bool a
     *transit = (struct transit){0};
     find_parts(&trying);
     trying.places = alloc_zeroed(diff->n_groups, sizeof(*trying.places));
+    trying.slots = alloc_zeroed(pairing->n_spaces, sizeof(*trying.slots));
     ok = !fails(&trying, "a vm", gmem_vm_create(NULL, &trying.vm)) && find_blocks(&trying) && make_blocks(&trying) &&
          make_parts(&trying) && !fails(&trying, "the map before", make_before(&trying)) &&
          !fails(&trying, "slots", attach_all(&trying, any_space));

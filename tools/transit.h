@@ -9,12 +9,14 @@
 #include "slotcheck.h"
 #include "viewdiff.h"
 
-enum heard_kind { HEARD_DEL, HEARD_ADD };
+enum heard_kind { HEARD_DEL, HEARD_ADD, HEARD_LOG_START, HEARD_LOG_STOP };
 
 struct heard {
     enum heard_kind kind;
     size_t group;
-    struct shown_range range; /* its region is that of the side where it is shown: before (DEL) or after (ADD) */
+    unsigned side;            /* where it is shown: 0 before, 1 after */
+    struct shown_range range; /* of that side */
+    unsigned before, after;   /* LOG_*: sets of clients, a bit for each */
 };
 
 enum { TRANSIT_REFERENCE, TRANSIT_KEEP, TRANSIT_POLICIES };

@@ -95,6 +95,7 @@ static void compare(const struct pairing *pairing, struct tree_change *change)
     tell_bool(change, "nonvolatile", x->nonvolatile, y->nonvolatile);
     if (x->kind == GMEM_KIND_ROMD && y->kind == GMEM_KIND_ROMD)
         tell_bool(change, "romd", x->romd, y->romd);
+    tell_address(change, "log", x->log, y->log);
     if (x->kind == GMEM_KIND_ALIAS && y->kind == GMEM_KIND_ALIAS) {
         tell_region(change, "target", pairing, x->target, y->target);
         tell_address(change, "target_offset", x->target_offset, y->target_offset);

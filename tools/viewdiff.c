@@ -33,7 +33,8 @@ static int take(void *opaque, const struct gmem_section *section)
         .identity = !taking->to_a                     ? region
                     : taking->to_a[region] != NOWHERE ? taking->to_a[region]
                                                       : taking->n_a + region,
-        .attrs = section->attrs & ~GMEM_RANGE_LOG_MASK,
+        .attrs = (section->attrs & ~GMEM_RANGE_LOG_MASK) | (uint32_t)taking->map->topology->regions[region].log
+                                                               << GMEM_RANGE_LOG_SHIFT,
     };
     ++*taking->n;
     return 0;

@@ -14,7 +14,7 @@ struct shown_range {
     uint64_t offset; /* in its region */
     size_t region;   /* index in the topology of its side */
     size_t identity; /* the same for a region of either side and the one that it is paired with */
-    uint32_t attrs;  /* GMEM_RANGE_*, without logging */
+    uint32_t attrs;  /* GMEM_RANGE_* */
 };
 
 enum change { CHANGE_GONE, CHANGE_NEW, CHANGE_CHANGED };

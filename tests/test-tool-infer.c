@@ -221,6 +221,16 @@ static void test_order_and_read_only_windows(void **state)
     unmake(&made);
 }
 
+static bool guessed(const struct made *made, const char *name, const char *what)
+{
+    size_t region = find(made, name);
+
+    for (size_t i = 0; i < made->topology.n_guesses; i++)
+        if (made->topology.guesses[i].region == region && strstr(made->topology.guesses[i].text, what))
+            return true;
+    return false;
+}
+
 static const char hidden_tree[] = "address-space: memory\n"
                                   "  " ALL " (prio 0, i/o): system\n"
                                   "    0000000000000000-0000000000000fff (prio 0, ram): alias low @ram "
@@ -251,9 +261,25 @@ static void test_what_a_hidden_container_holds_is_not_seen(void **state)
 
         assert_true(parent->implied);
         assert_false(parent->enabled);
+        assert_true(guessed(&made, names[i], "is in something disabled that is not printed"));
     }
+    assert_false(guessed(&made, "inside", "is in something disabled"));
     assert_int_equal(get(&made, "inside")->parent, find(&made, "dev"));
     assert_int_equal(get(&made, "below-behind")->parent, find(&made, "behind"));
+    unmake(&made);
+}
+
+static void test_nothing_is_hidden_beside_the_root(void **state)
+{
+    struct made made = make("address-space: memory\n"
+                            "  " ALL " (prio 0, i/o): system\n"
+                            "    0000000000002000-0000000000002fff (prio 0, i/o): later\n"
+                            "    0000000000001000-0000000000001fff (prio 0, i/o): earlier\n",
+                            NULL);
+
+    (void)state;
+    assert_true(made.ok);
+    assert_int_equal(get(&made, "earlier")->parent, find(&made, "system"));
     unmake(&made);
 }
 
@@ -537,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_kinds_from_what_is_shown),
         cmocka_unit_test(test_order_and_read_only_windows),
         cmocka_unit_test(test_what_a_hidden_container_holds_is_not_seen),
+        cmocka_unit_test(test_nothing_is_hidden_beside_the_root),
         cmocka_unit_test(test_aliases_show_sections_in_order),
         cmocka_unit_test(test_targets_from_what_is_shown),
         cmocka_unit_test(test_a_bridge_behind_a_bridge),

@@ -20,6 +20,7 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
     *topology = (struct topology){.source = alloc_text(mtree->source)};
     in.parent = alloc_zeroed(mtree->n_nodes, sizeof(*in.parent));
     in.gap = alloc_zeroed(mtree->n_nodes, sizeof(*in.gap));
+    in.misfit = alloc_zeroed(mtree->n_nodes, sizeof(*in.misfit));
     in.canon = alloc_zeroed(mtree->n_nodes, sizeof(*in.canon));
     in.region_of = alloc_zeroed(mtree->n_nodes, sizeof(*in.region_of));
     in.root_of = alloc_zeroed(mtree->n_sections, sizeof(*in.root_of));
@@ -48,6 +49,7 @@ bool infer(const struct mtree *mtree, const struct flat_dump *flat, struct topol
         topology_free(topology);
     free(in.parent);
     free(in.gap);
+    free(in.misfit);
     free(in.canon);
     free(in.region_of);
     free(in.root_of);

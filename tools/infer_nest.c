@@ -24,11 +24,13 @@ static bool breaks_order(const struct mtree_node *before, const struct mtree_nod
     return node->first < before->first || (node->first == before->first && node->priority > before->priority);
 }
 
-/* node looks as if it were in parent, and is not. */
+/* node looks as if it were in parent, and is not. Beside the root of a section there is nothing that it could be in. */
 static bool looks_only(const struct infer *in, const struct inside *inside, size_t parent, size_t node)
 {
     const struct mtree_node *p = &in->mtree->nodes[parent], *n = &in->mtree->nodes[node];
 
+    if (in->parent[parent] == SIZE_MAX && !in->gap[parent] && !p->target)
+        return false;
     return inside[parent].ended || p->target || n->first > p->last || n->last < p->first ||
            (inside[parent].last != SIZE_MAX && breaks_order(&in->mtree->nodes[inside[parent].last], n));
 }
@@ -55,7 +57,7 @@ void infer_nest(struct infer *in)
         }
         if (!mtree->shows_disabled && looks_only(in, inside, parent, i)) {
             inside[parent].ended = true;
-            in->gap[i] = true;
+            in->gap[i] = in->misfit[i] = true;
             in->parent[i] = in->parent[parent];
             continue;
         }

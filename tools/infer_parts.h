@@ -51,6 +51,7 @@ struct infer {
     struct problem *problem;
     size_t *parent;               /* by node: what is printed that it is in; SIZE_MAX: nothing */
     bool *gap;                    /* by node: in something disabled that is not printed, and that in parent */
+    bool *misfit;                 /* by node: gap, though its indentation does not say so */
     size_t *canon;                /* by node: the node that stands for its region */
     size_t *region_of;            /* by node: its region */
     size_t *root_of;              /* by section: the region of its root; NOWHERE: not printed */

@@ -213,6 +213,9 @@ void infer_rules(struct infer *in)
     struct topology *topology = in->topology;
 
     for (size_t i = 0; i < topology->n_regions; i++) {
+        if (in->regions[i].node != SIZE_MAX && in->misfit[in->regions[i].node])
+            guess(in, i, SETTLED_RULE, false, "is in something disabled that is not printed",
+                  "by its address or place it can't be in what it is printed below");
         if (in->regions[i].open_kind && !settle_memory(in, i))
             settle_kind(in, i);
         settle_access(in, i);

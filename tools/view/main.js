@@ -479,7 +479,7 @@ class App {
     const { scene, data } = this, box = byId("print"), width = 1000, units = scene.axis.width;
     const bands = Math.min(12, Math.max(1, Math.ceil((units * 16) / width))), rows = scene.boxes.length * SIZE.row + 6;
     box.replaceChildren(make("h1", {}, `${byId("title").textContent}: ${nameText(this.spaceName || "no space")}` + (data.timeline ? `, step ${this.n} of ${data.steps.length}: ${causeText(data.steps[this.n - 1])}` : "")));
-    const key = make("ul", { id: "key" });
+    const key = make("ul", { class: "key" });
     this.showKey(key);
     box.append(key);
     const theme = themeOf(box);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "alloc.h"
 #include "command.h"
@@ -106,8 +107,9 @@ static bool settle(struct asked *asked, const struct options *options, struct pr
     if (asked->html && asked->svg)
         return problem_at(problem, NULL, 0, "--html and --svg: give one of them");
     if (!asked->html && !asked->svg) {
-        asked->html = ends_in(asked->output, ".html") || ends_in(asked->output, ".htm") || asked->timeline;
-        asked->svg = !asked->html && ends_in(asked->output, ".svg");
+        asked->svg = ends_in(asked->output, ".svg");
+        asked->html =
+            !asked->svg && (ends_in(asked->output, ".html") || ends_in(asked->output, ".htm") || asked->timeline);
     }
     if (!asked->html && !asked->svg)
         return problem_at(problem, NULL, 0, "%s: say which it is to be, --svg or --html", asked->output);
@@ -121,6 +123,15 @@ static bool settle(struct asked *asked, const struct options *options, struct pr
     if (asked->draw.width && asked->html)
         return problem_at(problem, NULL, 0, "--width needs --svg: a page is as wide as its window");
     return true;
+}
+
+/* A picture must not take the place of what it is made of. */
+static bool same_file(const char *output, const char *input)
+{
+    struct stat out, in;
+
+    return input && strcmp(output, "-") != 0 && strcmp(input, "-") != 0 && stat(output, &out) == 0 &&
+           stat(input, &in) == 0 && S_ISREG(out.st_mode) && out.st_dev == in.st_dev && out.st_ino == in.st_ino;
 }
 
 static int write_output(const char *path, const char *text, size_t size)
@@ -178,6 +189,10 @@ int cmd_draw(int argc, char **argv)
         options.inputs[0] = (struct input){.path = asked.timeline, .at = SIZE_MAX};
         if (strcmp(asked.timeline, "-") != 0 && !asked.draw.title)
             asked.draw.title = asked.timeline;
+    }
+    if (same_file(asked.output, options.inputs[0].path) || same_file(asked.output, options.inputs[0].flat)) {
+        problem_at(&problem, NULL, 0, "%s is read: give another OUT", asked.output);
+        return bad_usage("draw", &problem);
     }
     if (!load(&options.inputs[0], &loaded, &problem))
         return bad_input(&problem);

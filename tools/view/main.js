@@ -13,10 +13,10 @@ class App {
     this.matches = [];
     this.pointed = null;
     this.pinned = null;
-    const title = data.title.split("/").pop() || data.title;
+    const title = plainText(data.title.split("/").pop() || data.title);
     document.title = `${title} – gmem`;
     byId("title").textContent = title;
-    byId("title").title = data.title;
+    byId("title").title = plainText(data.title);
     this.map = new MapView(byId("map"), this);
     this.tree = new TreeView(byId("tree"), this);
     this.listSpaces();
@@ -304,7 +304,7 @@ class App {
     }
     this.elsewhere = text && address === null && !this.matches.length ? this.spaceWith(text.toLowerCase()) : undefined;
     byId("found").textContent = !text ? "" : this.elsewhere !== undefined ? "elsewhere ↵" : "none";
-    byId("found").title = this.elsewhere !== undefined ? `Enter: in the space ${this.elsewhere}` : "";
+    byId("found").title = this.elsewhere !== undefined ? `Enter: in the space ${nameText(this.elsewhere)}` : "";
     byId("query").setAttribute("aria-invalid", String(Boolean(text) && !this.matches.length));
     if (this.matches.length) this.toMatch(0);
   }
@@ -388,7 +388,7 @@ class App {
     for (let r = from; r < Math.min(to, scene.nRanges); r++) {
       const { first, last, row, attrs, offset } = scene.range(r), where = span(first, last);
       out.push(make("tr", {}, make("td", {}, active ? make("button", { type: "button", onclick: () => this.goTo(first, last) }, where) : where),
-        make("td", {}, sizeText(last - first)), make("td", { class: "wide", title: active ? data.name(row) : null }, make("span", { class: "chip " + colorOf(data, row) }), nameText(data.name(row))),
+        make("td", {}, sizeText(last - first)), make("td", { class: "wide", title: active ? nameText(data.name(row)) : null }, make("span", { class: "chip " + colorOf(data, row) }), nameText(data.name(row))),
         make("td", {}, KIND_NAMES[data.rows.kind[row]]), make("td", {}, hex(offset)), make("td", {}, attrsText(scene, row, attrs))));
     }
     return out;
@@ -478,8 +478,8 @@ class App {
   preparePrint() {
     const { scene, data } = this, box = byId("print"), width = 1000, units = scene.axis.width;
     const bands = Math.min(12, Math.max(1, Math.ceil((units * 16) / width))), rows = scene.boxes.length * SIZE.row + 6;
-    box.replaceChildren(make("h1", {}, `${byId("title").textContent}: ${nameText(this.spaceName || "no space")}` + (data.timeline ? `, step ${this.n} of ${data.steps.length}: ${data.steps[this.n - 1].cause}` : "")));
-    const key = make("ul", { id: "key" });
+    box.replaceChildren(make("h1", {}, `${byId("title").textContent}: ${nameText(this.spaceName || "no space")}` + (data.timeline ? `, step ${this.n} of ${data.steps.length}: ${causeText(data.steps[this.n - 1])}` : "")));
+    const key = make("ul", { class: "key" });
     this.showKey(key);
     box.append(key);
     const theme = themeOf(box);

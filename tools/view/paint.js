@@ -227,7 +227,7 @@ class Picture {
     for (let s = this.firstSegment, free = f.left - 1; s <= this.lastSegment;) {
       const x = this.px(axis.x[s]);
       const wide = (axis.x[s + 1] - axis.x[s]) * f.scale;
-      if (axis.empty && axis.empty[s] && wide >= 10) this.drawFold(s, base);
+      if (axis.empty && axis.empty[s] && wide >= 5) this.drawFold(s, base);
       if (x >= free) {
         const text = hex(axis.starts[s]), width = p.width(text);
         if (x + width + 4 > this.right && s !== this.firstSegment) {

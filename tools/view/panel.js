@@ -136,7 +136,7 @@ Object.assign(App.prototype, {
   guessList(guesses) {
     const most = 200;
     const list = make("ul", { class: "guesses" }, ...guesses.slice(0, most).map(([line, region, flat, text]) =>
-      make("li", {}, text, make("span", { class: "muted" }, ` ${flat ? "Settled by the flat dump" : "A rule"}${line ? `, line ${line}` : ""}. `),
+      make("li", {}, plainText(text), make("span", { class: "muted" }, ` ${flat ? "Settled by the flat dump" : "A rule"}${line ? `, line ${line}` : ""}. `),
         region >= 0 && this.scene.state.rowOf[region] >= 0 ? this.link("Show", () => this.pointRegion(region, true)) : null)));
     if (guesses.length > most) list.append(make("li", { class: "muted" }, `and ${plural(guesses.length - most, "more")}`));
     return list;

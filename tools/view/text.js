@@ -29,13 +29,22 @@ function plural(n, one, many) {
   return n.toLocaleString("en") + " " + (n === 1 ? one : many || one + "s");
 }
 
+/* What controls, or turns the direction of what is around it, is shown as U+FFFD, as in an SVG. */
+function plainText(text) {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, "\ufffd");
+}
+
 function nameText(name) {
-  return name === "" ? "(unnamed)" : name;
+  return name === "" ? "(unnamed)" : plainText(name);
+}
+
+function causeText(step) {
+  return step.cause ? plainText(step.cause) : "nothing says what caused it";
 }
 
 /* QEMU's owner:{...} and parent:{...} without the wrapping. */
 function ownerText(owner) {
-  return owner.replace(/^(owner|parent):\{(.*)\}$/, "$2");
+  return plainText(owner).replace(/^(owner|parent):\{(.*)\}$/, "$2");
 }
 
 function attrsText(scene, row, attrs) {

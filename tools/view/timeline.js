@@ -148,13 +148,13 @@ class Timeline {
   show(pieces) {
     const { app, slider } = this, { data, n } = app, step = data.steps[n - 1], count = data.steps.length;
     slider.value = n;
-    slider.setAttribute("aria-valuetext", `step ${n} of ${count}: ${step.cause || "unknown cause"}`);
+    slider.setAttribute("aria-valuetext", `step ${n} of ${count}: ${causeText(step)}`);
     byId("step-number").textContent = `${n} / ${count}`;
     const facts = [];
     if (step.time) facts.push(`${(Number(BigInt("0x" + step.time)) / 1e6).toFixed(3)} ms`);
     if (step.instructions) facts.push(`${BigInt("0x" + step.instructions).toLocaleString("en")} instructions`);
     if (step.line) facts.push(`line ${step.line}`);
-    byId("cause").textContent = step.cause || "nothing says what caused it";
+    byId("cause").textContent = causeText(step);
     byId("cause-facts").textContent = facts.join(" · ");
     byId("step-back").disabled = n <= 1;
     byId("step-on").disabled = n >= count;

@@ -95,7 +95,7 @@ class TreeView {
       class: "item" + (lit ? " lit" : "") + (off ? " off" : "") + (i === this.active ? " active" : ""),
       style: `top:${i * TREE_ROW}px;padding-left:${6 + Math.min(this.depths[i], 24) * 13}px`,
       title: `${name}\n${KIND_NAMES[rows.kind[row]]}, at ${hex(where)} in its container, ${sizeText(rows.last[row])}, priority ${rows.priority[row]}` +
-        (off ? ", disabled" : "") + (rows.owner[row] >= 0 ? "\n" + data.text(rows.owner[row]) : ""),
+        (off ? ", disabled" : "") + (rows.owner[row] >= 0 ? "\n" + plainText(data.text(rows.owner[row])) : ""),
     },
     make("span", { class: "twist", "aria-hidden": "true" }, parent ? (this.closed.has(id) ? "▸" : "▾") : ""),
     make("span", { class: "chip " + colorOf(data, row), "aria-hidden": "true" }),

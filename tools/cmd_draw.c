@@ -106,8 +106,9 @@ static bool settle(struct asked *asked, const struct options *options, struct pr
     if (asked->html && asked->svg)
         return problem_at(problem, NULL, 0, "--html and --svg: give one of them");
     if (!asked->html && !asked->svg) {
-        asked->html = ends_in(asked->output, ".html") || ends_in(asked->output, ".htm") || asked->timeline;
-        asked->svg = !asked->html && ends_in(asked->output, ".svg");
+        asked->svg = ends_in(asked->output, ".svg");
+        asked->html =
+            !asked->svg && (ends_in(asked->output, ".html") || ends_in(asked->output, ".htm") || asked->timeline);
     }
     if (!asked->html && !asked->svg)
         return problem_at(problem, NULL, 0, "%s: say which it is to be, --svg or --html", asked->output);

@@ -150,6 +150,7 @@ static bool pieces(struct asking *asking, size_t space)
                 return false;
         } else {
             asking->left++;
+            asking->found |= !gap;
         }
         i += !gap;
         if (end >= last)

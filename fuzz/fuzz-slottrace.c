@@ -2,30 +2,10 @@
 /*
  * Any bytes as a trace of slots: read, counted and checked, replayed, and made the map of its first and its last step.
  */
-#include <stdlib.h>
-
-#include "history.h"
 #include "pipeline.h"
 #include "slotreplay.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void show(const struct history *history, size_t step)
-{
-    struct topology topology;
-    struct problem problem;
-    struct map map;
-    uint64_t *ids;
-
-    if (!history_topology(history, step, &topology, &ids, &problem))
-        return;
-    if (map_build(&topology, &map, &problem)) {
-        pipeline_print(&map);
-        map_free(&map);
-    }
-    topology_free(&topology);
-    free(ids);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -42,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             slot_replay_free(&replay);
         slot_report_free(&report);
         if (history_from_trace(&trace, &history, &problem)) {
-            show(&history, 1);
-            show(&history, history.n_steps);
+            pipeline_step(&history, 1);
+            pipeline_step(&history, history.n_steps);
             history_free(&history);
         }
         slottrace_free(&trace);

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "alloc.h"
+#include "history.h"
 #include "load.h"
 
 static inline int pipeline_put(void *opaque, const char *text, size_t length)
@@ -59,6 +61,24 @@ static inline void pipeline(const struct source *tree, const struct source *flat
             flatdump_free(&dump);
     }
     mtree_free(&mtree);
+}
+
+/* The map after the first n steps. */
+static inline void pipeline_step(const struct history *history, size_t n)
+{
+    struct topology topology;
+    struct problem problem;
+    struct map map;
+    uint64_t *ids;
+
+    if (!history_topology(history, n, &topology, &ids, &problem))
+        return;
+    if (map_build(&topology, &map, &problem)) {
+        pipeline_print(&map);
+        map_free(&map);
+    }
+    topology_free(&topology);
+    free(ids);
 }
 
 /* The bytes as source_read() gives them: a copy, with a NUL behind. */

@@ -17,7 +17,7 @@ void gmem__text_add(struct gmem__text *text, const char *bytes, size_t len);
 void gmem__text_string(struct gmem__text *text, const char *string);
 void gmem__text_format(struct gmem__text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A region's number in one document: its place among the vm's regions by age, so trees and flat views agree on it. */
+/* A region of the vm, as one call of a printer sees it. (The ids in documents are the regions' own: region.h.) */
 struct gmem__id {
     const gmem_region *region;
     bool seen; /* the printer's own */

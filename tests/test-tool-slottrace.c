@@ -281,6 +281,7 @@ static void rules(void **state)
         {"Slot#1 flags=0x0 gpa=0x200000 size=0x1000 ua=0x1001 ret=0", SLOT_UNALIGNED},
         {"Slot#1 flags=0x8 gpa=0x200000 size=0x1000 ua=0x1000 ret=0", SLOT_FLAGS},
         {"Slot#1 flags=0x0 gpa=0xfffffffffffff000 size=0x2000 ua=0x1000 ret=0", SLOT_PAST_END},
+        {"Slot#1 flags=0x0 gpa=0x200000 size=0x2000 ua=0xfffffffffffff000 ret=0", SLOT_PAST_END},
         {"Slot#1 flags=0x0 gpa=0x200000 size=0x1000 ua=0x1000 ret=-22", SLOT_FAILED},
         {"Slot#1 flags=0x0 gpa=0xff000 size=0x1000 ua=0x1000 ret=-17", SLOT_OVERLAP},
     };

@@ -150,6 +150,7 @@ static bool pieces(struct asking *asking, size_t space)
                 return false;
         } else {
             asking->left++;
+            asking->found |= !gap;
         }
         i += !gap;
         if (end >= last)
@@ -281,25 +282,26 @@ static bool places_of(struct asking *asking, size_t region)
     asking->more |= places.more;
     for (size_t i = 0; ok && i < places.n; i++) {
         struct explanation explanation;
+        bool shown;
         size_t index;
 
         if (!wanted(asking, places.places[i].space))
             continue;
-        if (asking->places++ >= asking->asked->limit) {
-            asking->left++;
+        shown = asking->places++ < asking->asked->limit;
+        asking->left += !shown;
+        if (!shown && asking->found)
             continue;
-        }
         ok = explain(asking->explainer, places.places[i].space, places.places[i].addr, &explanation, asking->problem);
         if (!ok)
             break;
         index = candidate_of(&explanation, region, offset);
-        if (index == NOWHERE) { /* a container or alias: it shows what is in it */
+        asking->found |= explanation.found && index == 0;
+        if (shown && index == NOWHERE) { /* a container or alias: it shows what is in it */
             print_place(asking, region, &places.places[i], "it shows nothing itself; ask for the address");
-        } else {
+        } else if (shown) {
             char *why = explain_why(asking->explainer, &explanation, index);
 
             print_place(asking, region, &places.places[i], why);
-            asking->found |= explanation.found && index == 0;
             free(why);
         }
         explanation_free(&explanation);

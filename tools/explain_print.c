@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "alloc.h"
 #include "explain.h"
@@ -98,7 +99,7 @@ static const char *access_text(const char *access)
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i].access == access)
+        if (strcmp(texts[i].access, access) == 0)
             return texts[i].text;
     return access;
 }

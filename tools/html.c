@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "utf8.h"
 #include "viewdata.h"
 #include "viewpage.h"
 #include "ways.h"
@@ -18,35 +19,15 @@
 #define WAYS_MAX 400000 /* that a space is seen by: what the page can still show */
 #define STEPS_MAX 20000
 
-/* The code point at *bytes, which has left bytes; U+FFFD for one byte that begins none. */
-static uint32_t next_char(const char **bytes, size_t *left)
-{
-    const unsigned char *b = (const unsigned char *)*bytes;
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = b[0] < 0x80 ? 1 : b[0] < 0xc0 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : b[0] < 0xf8 ? 4 : 0;
-    uint32_t code = length == 1 ? b[0] : b[0] & (0x7fu >> length);
-
-    for (size_t i = 1; i < length; i++) {
-        if (i >= *left || (b[i] & 0xc0) != 0x80)
-            length = 0;
-        else
-            code = code << 6 | (b[i] & 0x3f);
-    }
-    if (length == 0 || code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) {
-        code = 0xfffd;
-        length = 1;
-    }
-    *bytes += length;
-    *left -= length;
-    return code;
-}
-
 static void put_string(FILE *out, const char *bytes, size_t length)
 {
     fputc('"', out);
     while (length) {
-        uint32_t code = next_char(&bytes, &length);
+        size_t taken;
+        uint32_t code = utf8_next(bytes, length, &taken);
 
+        bytes += taken;
+        length -= taken;
         if (code >= 0x10000)
             fprintf(out, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10), 0xdc00 + (code & 0x3ff));
         else if (code < ' ' || code >= 0x7f || strchr("<>&\"\\", (int)code))

@@ -10,29 +10,14 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "utf8.h"
 
-#define REPLACEMENT 0xfffdu
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 #define ELLIPSIS "\xe2\x80\xa6"
 
-/* The character that text begins with, and its length; REPLACEMENT of length 1 where there is none. */
-static uint32_t decode(const unsigned char *text, size_t *ret_length)
+static uint32_t decode(const char *text, size_t *ret_length)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned length = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : *text < 0xf5 ? 4 : 0;
-    uint32_t c = length == 1 ? *text : *text & (0x7fu >> length);
-
-    *ret_length = 1;
-    if (!length)
-        return REPLACEMENT;
-    for (unsigned i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return REPLACEMENT;
-        c = c << 6 | (text[i] & 0x3fu);
-    }
-    if (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-        return REPLACEMENT;
-    *ret_length = length;
-    return c;
+    return utf8_next(text, SIZE_MAX, ret_length);
 }
 
 static bool allowed(uint32_t c)
@@ -54,22 +39,16 @@ static size_t cells_of(uint32_t c)
 
 char *label_text(const char *bytes)
 {
-    const unsigned char *at = (const unsigned char *)bytes;
+    const char *at = bytes;
     char *text = alloc_zeroed(strlen(bytes) * 3 + 1, 1), *end = text;
 
     while (*at) {
         size_t length;
 
-        if (allowed(decode(at, &length))) {
-            uint32_t c = decode(at, &length);
-
-            if (c == REPLACEMENT && length == 1)
-                end = stpcpy(end, "\xef\xbf\xbd");
-            else
-                end = (char *)memcpy(end, at, length) + length;
-        } else {
-            end = stpcpy(end, "\xef\xbf\xbd");
-        }
+        if (allowed(decode(at, &length)) && (length > 1 || !((unsigned char)*at & 0x80)))
+            end = (char *)memcpy(end, at, length) + length;
+        else
+            end = stpcpy(end, REPLACEMENT);
         at += length;
     }
     return text;
@@ -79,14 +58,14 @@ size_t label_cells(const char *text)
 {
     size_t cells = 0, length;
 
-    for (const unsigned char *at = (const unsigned char *)text; *at; at += length)
+    for (const char *at = text; *at; at += length)
         cells += cells_of(decode(at, &length));
     return cells;
 }
 
 char *label_fit(const char *text, size_t cells)
 {
-    const unsigned char *at = (const unsigned char *)text;
+    const char *at = text;
     size_t used = 1, length;
     char *start;
 
@@ -99,7 +78,7 @@ char *label_fit(const char *text, size_t cells)
         if (used > cells)
             break;
     }
-    start = alloc_bytes(text, (size_t)((const char *)at - text));
+    start = alloc_bytes(text, (size_t)(at - text));
     text = alloc_format("%s" ELLIPSIS, start);
     free(start);
     return (char *)(uintptr_t)text;

@@ -13,6 +13,7 @@
 
 #include "command.h"
 #include "problem.h"
+#include "utf8.h"
 
 static bool colors;
 
@@ -38,27 +39,24 @@ const char *color(enum color color)
 void json_string(FILE *out, const char *text)
 {
     fputc('"', out);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c == '"' || *c == '\\')
-            fprintf(out, "\\%c", *c);
-        else if (*c < ' ' || *c >= 0x7f)
-            fprintf(out, "\\u%04x", *c < 0x80 ? *c : 0xfffd);
+    while (*text) {
+        size_t length;
+        uint32_t code = utf8_next(text, SIZE_MAX, &length);
+
+        if (code == '"' || code == '\\')
+            fprintf(out, "\\%c", *text);
+        else if (code < ' ' || code == 0x7f || (code == UTF8_REPLACEMENT && length == 1))
+            fprintf(out, "\\u%04x", (unsigned)code);
         else
-            fputc(*c, out);
+            fwrite(text, 1, length, out);
+        text += length;
+    }
     fputc('"', out);
 }
 
 void json_address(FILE *out, uint64_t address)
 {
     fprintf(out, "\"0x%" PRIx64 "\"", address);
-}
-
-void json_size(FILE *out, gmem_size size)
-{
-    if (size.all)
-        fputs("\"0x10000000000000000\"", out);
-    else
-        json_address(out, size.bytes);
 }
 
 const char *size_text(gmem_size size)

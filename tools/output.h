@@ -19,9 +19,8 @@ const char *color(enum color color);
 
 /* A JSON string, with its quotes: valid UTF-8 whatever the bytes are, control characters escaped. */
 void json_string(FILE *out, const char *text);
-/* "0x..." with quotes. A size of 2^64 is "0x10000000000000000". */
+/* "0x..." with quotes. */
 void json_address(FILE *out, uint64_t address);
-void json_size(FILE *out, gmem_size size);
 
 /* "4 KiB", "1.5 GiB", "2^64 bytes": for people. Static text of the call after the next three. */
 const char *size_text(gmem_size size);

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,7 @@ struct server {
     size_t n;
     pthread_t thread;
     const char *missed; /* what was expected, and did not come */
+    size_t fillers;     /* connections that nobody wants */
 };
 
 static bool await_line(int fd, const char *words)
@@ -237,6 +239,80 @@ static void test_events_and_pieces(void **state)
 
     (void)state;
     reads(plays, COUNT(plays), TEXT_A, TEXT_FLAT_A);
+}
+
+/* As -qmp-pretty spreads it. */
+static void test_pretty(void **state)
+{
+    static const struct play plays[] = {
+        {NULL, "{\r\n    \"QMP\": {\r\n        \"version\": {\r\n        }\r\n    }\r\n}\r\n"},
+        {"qmp_capabilities", "{\r\n    \"return\": {\r\n    }\r\n}\r\n" EVENT},
+        {"info mtree -o -D", "{\n    \"return\": \"" TREE_A "\"\n}\n"},
+        {"info mtree -f -o", "{\r\n    \"event\": \"STOP\"\r\n}\r\n{\r\n    \"return\": \"" FLAT_A "\""},
+        {NULL, "\r\n}"},
+        {NULL, "\r\n"},
+        {"info mtree -o -D", ANSWER(TREE_A)},
+    };
+
+    (void)state;
+    reads(plays, COUNT(plays), TEXT_A, TEXT_FLAT_A);
+}
+
+/* Lets those in that fill the queue, and then serves. */
+static void *serve_later(void *opaque)
+{
+    struct server *server = opaque;
+    struct pollfd waiting = {.fd = server->fd, .events = POLLIN};
+
+    poll(&waiting, 1, -1);
+    poll(NULL, 0, 100); /* so that the client has found the queue full */
+    for (size_t i = 0; i < server->fillers; i++)
+        close(accept(server->fd, NULL, NULL));
+    return serve(server);
+}
+
+static void test_queue_full(void **state)
+{
+    static const struct play plays[] = {
+        {NULL, GREETING},
+        {"qmp_capabilities", DONE},
+        {"info mtree -o -D", ANSWER(TREE_A)},
+        {"info mtree -f -o", ANSWER(FLAT_A)},
+        {"info mtree -o -D", ANSWER(TREE_A)},
+    };
+    struct server server = {.plays = plays, .n = COUNT(plays), .folder = "/tmp/gmem-qmp-XXXXXX"};
+    struct sockaddr_un where = {.sun_family = AF_UNIX};
+    struct source tree, flat;
+    struct problem problem;
+    int fillers[8];
+    bool good;
+
+    (void)state;
+    assert_non_null(mkdtemp(server.folder));
+    snprintf(server.path, sizeof(server.path), "%s/socket", server.folder);
+    memcpy(where.sun_path, server.path, sizeof(server.path));
+    server.fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(server.fd, (const struct sockaddr *)&where, sizeof(where)), 0);
+    assert_int_equal(listen(server.fd, 1), 0);
+    for (;;) {
+        assert_true(server.fillers < COUNT(fillers));
+        fillers[server.fillers] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        if (connect(fillers[server.fillers], (const struct sockaddr *)&where, sizeof(where)) < 0)
+            break;
+        server.fillers++;
+    }
+    assert_int_equal(errno, EAGAIN);
+    assert_false(qmp_read_within(server.path, 50, &tree, &flat, &problem));
+    assert_non_null(strstr(problem.text, "one client at a time"));
+    assert_int_equal(pthread_create(&server.thread, NULL, serve_later, &server), 0);
+    good = qmp_read_within(server.path, 60000, &tree, &flat, &problem);
+    end(&server);
+    for (size_t i = 0; i <= server.fillers; i++)
+        close(fillers[i]);
+    if (!good)
+        fail_msg("%s", problem.text);
+    source_free(&tree);
+    source_free(&flat);
 }
 
 /* The map changes once while it is read, and then always. */
@@ -447,10 +523,20 @@ static void test_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),    cmocka_unit_test(test_tcp),       cmocka_unit_test(test_events_and_pieces),
-        cmocka_unit_test(test_changing), cmocka_unit_test(test_old),       cmocka_unit_test(test_no_qmp),
-        cmocka_unit_test(test_ended),    cmocka_unit_test(test_silent),    cmocka_unit_test(test_endless),
-        cmocka_unit_test(test_errors),   cmocka_unit_test(test_addresses), cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_pretty),
+        cmocka_unit_test(test_queue_full),
+        cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_events_and_pieces),
+        cmocka_unit_test(test_changing),
+        cmocka_unit_test(test_old),
+        cmocka_unit_test(test_no_qmp),
+        cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_silent),
+        cmocka_unit_test(test_endless),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_messages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "alloc.h"
 
 #define PIECE ((size_t)65536)
+#define FULL_MS 20     /* between attempts while others wait to be let in, and there is no room for one more */
 #define PARTIAL_MS 200 /* how long nothing more comes of a line that stays without its end */
 
 static int64_t now_ms(void)
@@ -121,7 +122,9 @@ static bool connect_unix(struct qmp_line *line, const char *path, struct problem
                           "a socket's path has 1 to %zu bytes: go to its folder, and give a short one",
                           sizeof(where.sun_path) - 1);
     memcpy(where.sun_path, path, strlen(path) + 1);
-    reason = connect_to(line, AF_UNIX, (const struct sockaddr *)&where, sizeof(where));
+    do
+        reason = connect_to(line, AF_UNIX, (const struct sockaddr *)&where, sizeof(where));
+    while (reason == EAGAIN && now_ms() < line->deadline && poll(NULL, 0, FULL_MS) == 0);
     return !reason || refused(line, path, reason, problem);
 }
 
@@ -160,8 +163,7 @@ static bool split(const char *address, char **ret_host, char **ret_port)
 
 bool qmp_line_connect(const char *address, int timeout_ms, struct qmp_line *line, struct problem *problem)
 {
-    const char *where = address;
-    char *host, *port;
+    char *where, *host, *port;
     struct stat info;
     bool tcp = strncmp(address, "tcp:", 4) == 0, local = strncmp(address, "unix:", 5) == 0;
     bool good;
@@ -171,16 +173,18 @@ bool qmp_line_connect(const char *address, int timeout_ms, struct qmp_line *line
     /* A file of that name is meant, whatever it looks like. */
     if (stat(address, &info) == 0)
         tcp = local = false;
-    else
-        where += tcp ? 4 : local ? 5 : 0;
+    where = alloc_text(address + (tcp ? 4 : local ? 5 : 0));
+    if (tcp || local) /* as QEMU is given it: ",server=on,wait=off" is for QEMU */
+        where[strcspn(where, ",")] = '\0';
     if (local || stat(address, &info) == 0 || !split(where, &host, &port)) {
-        if (tcp)
-            return problem_at(problem, address, 0, "a TCP address is HOST:PORT, where PORT is a number");
-        return connect_unix(line, where, problem);
+        good = tcp ? problem_at(problem, address, 0, "a TCP address is HOST:PORT, where PORT is a number")
+                   : connect_unix(line, where, problem);
+    } else {
+        good = connect_tcp(line, host, port, problem);
+        free(host);
+        free(port);
     }
-    good = connect_tcp(line, host, port, problem);
-    free(host);
-    free(port);
+    free(where);
     return good;
 }
 
@@ -266,6 +270,16 @@ static bool take(struct qmp_line *line, size_t length, size_t skip, const char *
     return true;
 }
 
+/* A server that was asked to be pretty (-qmp-pretty) spreads an object over lines, its first and last brace alone on theirs. */
+static bool whole(const char *bytes, size_t length)
+{
+    if (length && bytes[length - 1] == '\r')
+        length--;
+    if (!length || bytes[0] != '{' || (length > 1 && bytes[1] != '\n' && bytes[1] != '\r'))
+        return true;
+    return length > 2 && bytes[length - 1] == '}' && bytes[length - 2] == '\n';
+}
+
 bool qmp_line_receive(struct qmp_line *line, bool partial, const char **ret, size_t *ret_length,
                       struct problem *problem)
 {
@@ -276,8 +290,13 @@ bool qmp_line_receive(struct qmp_line *line, bool partial, const char **ret, siz
         int64_t until = line->deadline;
         int ready;
 
-        if (end)
-            return take(line, (size_t)(end - line->bytes) - line->begin, 1, ret, ret_length);
+        if (end) {
+            length = (size_t)(end - line->bytes) - line->begin;
+            if (whole(line->bytes + line->begin, length))
+                return take(line, length, 1, ret, ret_length);
+            line->seen = length + 1;
+            continue;
+        }
         line->seen = length;
         if (partial && length && line->bytes[line->begin] != '{' && now_ms() + PARTIAL_MS < until)
             until = now_ms() + PARTIAL_MS;

@@ -31,7 +31,7 @@ void qmp_line_within(struct qmp_line *line, int timeout_ms);
 bool qmp_line_send(struct qmp_line *line, const char *text, struct problem *problem);
 
 /*
- * Without its newline; good until the next call. If partial, what is no object and stays without a newline is given after a
+ * Without its newline, or several lines that are one object; good until the next call. If partial, what is no object and stays without a newline is given after a
  * moment.
  */
 bool qmp_line_receive(struct qmp_line *line, bool partial, const char **ret, size_t *ret_length,

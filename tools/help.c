@@ -102,7 +102,7 @@ static const struct help commands[] = {
         .understood = OPT_INPUT | OPT_TWO | OPT_SPACE | OPT_JSON,
         .examples = "  gmem diff before.txt after.txt\n"
                     "  gmem diff a.txt --flat a-flat.txt b.txt --flat b-flat.txt\n"
-                    "  gmem diff boot.trace --at 3 boot.trace --at 4    what the fourth step did\n",
+                    "  gmem diff boot.trace --at 2 boot.trace --at 3    what the third step did\n",
     },
     {
         .name = "trace",

@@ -27,7 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_CASES 200000
+#define DEFAULT_CASES 100000
+#define LONG_CASES 1000000 /* with GMEM_TEST_LONG */
 #define CASES_PER_VM 500 /* ending a vm waits for deferred frees */
 #define CASE_SECONDS 60  /* a case takes a millisecond; one that takes this long hangs */
 #define REPLAY_SECONDS 5 /* the same for the many replays of shrinking */
@@ -336,7 +337,7 @@ int main(int argc, char **argv)
     const char *seed_text = getenv("GMEM_TEST_SEED");
     uint64_t seed = seed_text ? strtoull(seed_text, NULL, 0) : (uint64_t)time(NULL);
     uint64_t first = 0;
-    uint64_t cases = DEFAULT_CASES;
+    uint64_t cases = getenv("GMEM_TEST_LONG") ? LONG_CASES : DEFAULT_CASES;
 
     for (int i = 1; i < argc; i += 2) {
         bool good = i + 1 < argc;

@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     snprintf(command.tree, sizeof(command.tree), "%s/tree.txt", directory);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct bench_case item = {
-            .row = {.name = "gmem flat", .n = sizes[i], .baseline = "cat", .note = "a process each"},
+            .row = {.name = "command/flat", .n = sizes[i], .baseline = "cat", .note = "a process each"},
             .run = run_flat,
             .opaque = &command,
             .run_baseline = run_cat,

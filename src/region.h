@@ -124,7 +124,7 @@ struct gmem_region {
     gmem_region *next_alias;  /* of the same target */
     gmem_region **alias_link; /* what points to this one in that list */
     struct gmem__link vm_link;
-    uint64_t id; /* no other region of the vm has, had or gets it */
+    uint64_t id;                   /* no other region of the vm has, had or gets it */
     struct gmem__shown *shown;     /* what spaces that come down to this root share; NULL: none do */
     uint64_t mark;                 /* epoch of the last walk that visited it */
     gmem_region *walk_next;        /* worklist of that walk */

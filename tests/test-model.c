@@ -29,9 +29,9 @@
 
 #define DEFAULT_CASES 100000
 #define LONG_CASES 1000000 /* with GMEM_TEST_LONG */
-#define CASES_PER_VM 500 /* ending a vm waits for deferred frees */
-#define CASE_SECONDS 60  /* a case takes a millisecond; one that takes this long hangs */
-#define REPLAY_SECONDS 5 /* the same for the many replays of shrinking */
+#define CASES_PER_VM 500   /* ending a vm waits for deferred frees */
+#define CASE_SECONDS 60    /* a case takes a millisecond; one that takes this long hangs */
+#define REPLAY_SECONDS 5   /* the same for the many replays of shrinking */
 
 struct steps {
     unsigned count;

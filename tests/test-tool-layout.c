@@ -310,7 +310,7 @@ static void recorded(void **state)
 
         assert_true(load(&input, &loaded, &problem));
         for (size_t space = 0; space < loaded.topology.n_spaces; space++)
-            for (double width = 264; width < 4000; width = width * 2 + 100)
+            for (unsigned width = 264; width < 4000; width = width * 2 + 100)
                 check_space(&loaded.topology, &loaded.map, space, width, 4000);
         loaded_free(&loaded);
         free(path);
@@ -384,9 +384,9 @@ static void many(void **state)
 
     (void)state;
     for (size_t i = 0; i < N + 2; i++) {
-        struct topo_region *region = &topology.regions[topology_add_region(&topology)];
+        size_t index = topology_add_region(&topology);
+        struct topo_region *region = &topology.regions[index];
 
-        region = &topology.regions[i];
         region->kind = i ? i == 1 ? GMEM_KIND_RAM : GMEM_KIND_MMIO : GMEM_KIND_CONTAINER;
         region->name = alloc_format("many-%zu", i);
         region->size = i ? GMEM_SIZE(i == 1 ? 0x40000000 : 0x1000) : GMEM_SIZE_ALL;
@@ -453,6 +453,7 @@ static void labels(void **state)
                             "b\xef\xbf\xbd");
     check_label("\xc0\x80|\xed\xa0\x80|\xf5|\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|"
                                                        "\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd");
+    /* NOLINTNEXTLINE(misc-misleading-bidirectional) */
     check_label("\xe2\x80\xae right to left", "\xef\xbf\xbd right to left");
     check_label("\xef\xbf\xbf\xf0\x9f\x90\x84", "\xef\xbf\xbd\xf0\x9f\x90\x84");
     assert_int_equal(label_cells("pc.ram"), 6);

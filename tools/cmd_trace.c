@@ -275,13 +275,15 @@ static bool read_trace(const struct input *input, struct slot_trace *trace, stru
 
     if (!source_read(input->path, &source, problem))
         return false;
-    if (source_kind(&source) == SOURCE_RECORDING)
-        ok = problem_at(
+    if (source_kind(&source) == SOURCE_RECORDING) {
+        problem_at(
             problem, source.name, 0,
             "a recording, not a trace: gmem-pc writes one with --trace kvm_set_user_memory --trace-file FILE, and gmem "
             "draw --timeline shows the recording");
-    else
-        ok = slottrace_parse(&source, trace, problem);
+        source_free(&source);
+        return false;
+    }
+    ok = slottrace_parse(&source, trace, problem);
     source_free(&source);
     return ok;
 }

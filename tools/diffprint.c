@@ -154,7 +154,7 @@ static void put_change(const struct difference *difference, const struct range_c
     printf("%s%s%s %s%016" PRIx64 "-%016" PRIx64 "%s ", mark_color(change->change), marks[change->change],
            color(COLOR_NONE), color(COLOR_ADDRESS), range->first, range->last, color(COLOR_NONE));
     put_region(difference, side, range);
-    if (change->change == CHANGE_CHANGED)
+    if (change->before && change->after)
         put_attributes(change);
     putchar('\n');
 }

@@ -216,7 +216,7 @@ static void settle(struct facts *facts)
             continue;
         /* Where the order is known, or the rule says so, it does not answer. */
         if (infer_rule_kind(in, fact->region, NULL) != GMEM_KIND_CONTAINER &&
-            !(certain && bsearch(&opposite, pairs, certain, sizeof(*pairs), infer_by_pair)))
+            !(pairs && bsearch(&opposite, pairs, certain, sizeof(*pairs), infer_by_pair)))
             continue;
         in->regions[fact->region].silent = true;
     }

@@ -60,10 +60,10 @@ char *layout_size(uint64_t first, uint64_t last)
 
     if (last - first < 1023)
         return alloc_format("%u B", (unsigned)(last - first) + 1);
-    while (size >= 1024 && unit < 5) {
+    do {
         size /= 1024;
         unit++;
-    }
+    } while (size >= 1024 && unit < 5);
     size = size < 99.95 ? round(size * 10) / 10 : round(size);
     return alloc_format(size == floor(size) ? "%.0f %ciB" : "%.1f %ciB", size, units[unit]);
 }

@@ -137,8 +137,11 @@ static void lay_key(struct picture *picture, double width)
 {
     picture->key_columns = (unsigned)(width / 360) ? (unsigned)(width / 360) : 1;
     picture->height = picture->key_y;
-    if (picture->n_key)
-        picture->height += 12 + 16 * (double)((picture->n_key + picture->key_columns - 1) / picture->key_columns);
+    if (picture->n_key) {
+        size_t rows = (picture->n_key + picture->key_columns - 1) / picture->key_columns;
+
+        picture->height += 12 + 16 * (double)rows;
+    }
 }
 
 /* How much was folded: below the axis, or upright between two addresses that are upright too. */

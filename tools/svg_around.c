@@ -157,7 +157,8 @@ double svg_lines(const struct svg_document *document, FILE *out, double y)
         const struct svg_group *group = &document->groups[document->n_groups - document->lines + i];
         const struct layout_range *range = &group->ranges[0];
         enum look look = layout_look(&document->loaded->topology, range->region, range->attrs);
-        double x = SVG_MARGIN + (double)(i / rows) * column, at = y + 28 + (double)(i % rows) * LINE;
+        size_t columns_before = i / rows;
+        double x = SVG_MARGIN + (double)columns_before * column, at = y + 28 + (double)(i % rows) * LINE;
         char *names = svg_names(document, group->spaces, group->n_spaces),
              *size = layout_size(range->first, range->last);
         char *tint = alloc_format("box b-%s", svg_class(look)), *solid = alloc_format("s-%s", svg_class(look));

@@ -333,7 +333,8 @@ static void draw_key(const struct drawing *drawing)
 
     for (size_t i = 0; i < picture->n_key; i++) {
         const struct key_entry *entry = &picture->key[i];
-        double x = left + (double)(i / rows) * column, at = y + (double)(i % rows) * 16;
+        size_t columns_before = i / rows;
+        double x = left + (double)columns_before * column, at = y + (double)(i % rows) * 16;
         char *number = alloc_format("%zu", i + 1), *size = layout_size(entry->first, entry->last);
         char *where = entry->count > 1 ? alloc_format("%zu\xc3\x97 from 0x%" PRIx64, entry->count, entry->first)
                                        : alloc_format("0x%" PRIx64 ", %s", entry->first, size);

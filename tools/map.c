@@ -46,7 +46,7 @@ static int no_translation(void *opaque, uint64_t addr, unsigned want, struct gme
 }
 
 static const struct gmem_iommu_ops untranslated = {.translate = no_translation};
-static const struct gmem_mmio_ops device = {.read = no_read, .write = no_write};
+const struct gmem_mmio_ops map_device = {.read = no_read, .write = no_write};
 
 static bool refused(const struct map *map, size_t index, const char *what, int err, struct problem *problem)
 {
@@ -83,7 +83,7 @@ static int create_backed(struct map *map, size_t index, const struct gmem_owner 
     else if (region->kind == GMEM_KIND_RAM_DEVICE)
         err = gmem_region_create_ram_device(map->vm, region->name, ram, owner, ret);
     else
-        err = gmem_region_create_romd(map->vm, region->name, ram, &device, NULL, owner, ret);
+        err = gmem_region_create_romd(map->vm, region->name, ram, &map_device, NULL, owner, ret);
     if (!err && region->size.bytes < gmem_ram_size(ram))
         err = gmem_region_resize(*ret, region->size);
     if (!err && region->kind == GMEM_KIND_ROMD && !region->romd)
@@ -103,7 +103,7 @@ static int create_region(struct map *map, size_t index)
     case GMEM_KIND_IOMMU: /* what it translates to is not known: nothing */
         return gmem_region_create_iommu(map->vm, region->name, region->size, &untranslated, NULL, &owner, ret);
     case GMEM_KIND_MMIO:
-        return gmem_region_create_mmio(map->vm, region->name, region->size, &device, NULL, &owner, ret);
+        return gmem_region_create_mmio(map->vm, region->name, region->size, &map_device, NULL, &owner, ret);
     case GMEM_KIND_ALIAS:
         if (region->target != NOWHERE) /* a target shows nothing past its end, so that cutting there changes nothing */
             return gmem_region_create_alias(map->vm, region->name, map->regions[region->target], region->target_offset,

@@ -26,4 +26,7 @@ void map_free(struct map *map);
 /* The topology's index of a region, NOWHERE if it is none of them. */
 size_t map_region(const struct map *map, const gmem_region *region);
 
+/* Of regions that stand for a device of which nothing is known but its place: each access is GMEM_RESULT_DEVICE. */
+extern const struct gmem_mmio_ops map_device;
+
 #endif

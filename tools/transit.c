@@ -19,6 +19,7 @@
 #include <gmem/kvm.h>
 
 #include "alloc.h"
+#include "map.h"
 
 /* Larger blocks are not logged: their bitmaps take too much memory. */
 #define LOGGED_MAX (UINT64_C(1) << 42)
@@ -164,20 +165,6 @@ static void let_go(void *opaque)
 
 /* --- regions --- */
 
-static gmem_result no_read(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t *ret_value)
-{
-    (void)opaque, (void)offset, (void)size, (void)attrs, (void)ret_value;
-    return GMEM_RESULT_DEVICE;
-}
-
-static gmem_result no_write(void *opaque, uint64_t offset, unsigned size, struct gmem_attrs attrs, uint64_t value)
-{
-    (void)opaque, (void)offset, (void)size, (void)attrs, (void)value;
-    return GMEM_RESULT_DEVICE;
-}
-
-static const struct gmem_mmio_ops device = {.read = no_read, .write = no_write};
-
 static bool fails(const struct trying *trying, const char *what, int err)
 {
     char reason[256] = "";
@@ -301,7 +288,7 @@ static int make_part(struct trying *trying, struct part *part)
     case GMEM_KIND_ROM:
         return gmem_region_create_rom(vm, from->name, ram, NULL, &part->region);
     case GMEM_KIND_ROMD:
-        return gmem_region_create_romd(vm, from->name, ram, &device, NULL, NULL, &part->region);
+        return gmem_region_create_romd(vm, from->name, ram, &map_device, NULL, NULL, &part->region);
     case GMEM_KIND_RAM_DEVICE:
         return gmem_region_create_ram_device(vm, from->name, ram, NULL, &part->region);
     case GMEM_KIND_RESERVED:
@@ -312,7 +299,7 @@ static int make_part(struct trying *trying, struct part *part)
     case GMEM_KIND_ALIAS:
         break;
     }
-    return gmem_region_create_mmio(vm, from->name, GMEM_SIZE_ALL, &device, NULL, NULL, &part->region);
+    return gmem_region_create_mmio(vm, from->name, GMEM_SIZE_ALL, &map_device, NULL, NULL, &part->region);
 }
 
 /* What is a region's own, and not of the window that it is seen through. */
